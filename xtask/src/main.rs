@@ -1,0 +1,2 @@
+//! zoo's own tools.
+fn main() {}
