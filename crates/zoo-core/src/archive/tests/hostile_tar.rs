@@ -27,7 +27,7 @@ fn names_that_escape() {
         let header = entry("@", b'x', &pax("path", name));
         assert!(matches!(refused(&[header, entry("x", b'0', b"x")]), ArchiveError::UnsafeName { .. }));
     }
-    let latin = raw_entry(b"caf\xe9", b'0', b"", 0, b"ustar\x0000");
+    let latin = raw_entry(b"caf\xe9", b'0', b"", 0, *b"ustar\x0000");
     assert!(matches!(refused(&[latin]), ArchiveError::UnsafeName { .. }));
     let nul = entry("@", b'x', &pax("path", "a\0b"));
     assert!(matches!(refused(&[nul, entry("x", b'0', b"x")]), ArchiveError::UnsafeName { .. }));
@@ -95,7 +95,7 @@ fn ustar_prefix_and_version_7() {
     let mut bytes = sum(header).to_vec();
     bytes.extend_from_slice(&entry("name", b'0', b"x")[512..]);
     assert_eq!(paths(&[bytes]), ["prefix/name"]);
-    let old = [raw_entry(b"d/", 0, b"", 0, &[0; 8]), raw_entry(b"d/f", 0, b"x", 1, &[0; 8])];
+    let old = [raw_entry(b"d/", 0, b"", 0, [0; 8]), raw_entry(b"d/f", 0, b"x", 1, [0; 8])];
     assert_eq!(ArchiveKind::sniff(&tar(&old)), Some(ArchiveKind::Tar));
     assert_eq!(paths(&old), ["d/f"]);
 }
@@ -103,7 +103,7 @@ fn ustar_prefix_and_version_7() {
 #[test]
 fn sizes_from_pax_and_in_binary_are_understood() {
     // The header says 0, the pax header 3: as for files beyond 8 GiB.
-    let body = [raw_entry(b"x", b'0', b"", 0, b"ustar\x0000"), b"abc".to_vec(), vec![0; 509]].concat();
+    let body = [raw_entry(b"x", b'0', b"", 0, *b"ustar\x0000"), b"abc".to_vec(), vec![0; 509]].concat();
     let sized = [entry("@", b'x', &pax("size", "3")), body];
     let (_dir, result) = unpack(&tar(&sized), ArchiveKind::Tar, limits());
     assert_eq!(result.unwrap()[0].size, 3);
@@ -124,7 +124,7 @@ fn sizes_from_pax_and_in_binary_are_understood() {
 #[test]
 fn headers_that_would_fill_the_memory() {
     for (kind, size) in [(b'L', 1 << 32), (b'x', 1 << 30), (b'g', 1 << 30), (b'K', 1 << 30)] {
-        let error = refused(&[raw_entry(b"@", kind, b"", size, b"ustar\x0000")]);
+        let error = refused(&[raw_entry(b"@", kind, b"", size, *b"ustar\x0000")]);
         assert!(matches!(error, ArchiveError::Limit { bound: Bound::HeaderBytes, .. }), "{error}");
     }
     let few = Limits { members: 10, ..limits() };

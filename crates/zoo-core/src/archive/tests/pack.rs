@@ -6,11 +6,11 @@ use flate2::{Compression, Crc};
 
 /// One tar entry: header, content, padding.
 pub(super) fn entry(name: &str, kind: u8, content: &[u8]) -> Vec<u8> {
-    raw_entry(name.as_bytes(), kind, content, content.len() as u64, b"ustar\x0000")
+    raw_entry(name.as_bytes(), kind, content, content.len() as u64, *b"ustar\x0000")
 }
 
 /// One tar entry that may lie about its size and its format.
-pub(super) fn raw_entry(name: &[u8], kind: u8, content: &[u8], size: u64, magic: &[u8; 8]) -> Vec<u8> {
+pub(super) fn raw_entry(name: &[u8], kind: u8, content: &[u8], size: u64, magic: [u8; 8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
     header[..name.len()].copy_from_slice(name);
     header[100..108].copy_from_slice(b"0000644\0");
@@ -20,7 +20,7 @@ pub(super) fn raw_entry(name: &[u8], kind: u8, content: &[u8], size: u64, magic:
     if matches!(kind, b'1' | b'2') {
         header[157..161].copy_from_slice(b"/etc");
     }
-    header[257..265].copy_from_slice(magic);
+    header[257..265].copy_from_slice(&magic);
     let mut out = sum(header).to_vec();
     out.extend_from_slice(content);
     out.resize(out.len().next_multiple_of(512), 0);
