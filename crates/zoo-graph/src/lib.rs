@@ -1,1 +1,33 @@
-//! zoo-graph
+//! Reads, describes and checks ONNX models, without copying their weights and without trusting them.
+//!
+//! Start at [`Model::open`]: it maps the file, walks over it once to bound what it may cost ([`limits`]), and decodes
+//! it into the [`proto`] messages, whose weights are slices of the map. From there:
+//!
+//! - [`Model`] answers questions: [`Port`]s, opsets, operators used, external files needed;
+//! - [`check()`] lists everything structurally wrong with a model, all at once;
+//! - [`external`] decides which external data locations may be followed, and follows them;
+//! - [`tensor`] turns ONNX tensors, however stored, into [`zoo_tensor::Tensor`];
+//! - [`text`] writes a model in ONNX's own text syntax.
+//!
+//! Architecture invariant: this crate knows no network, no store and no source framework. Nothing in a model is
+//! executed, and no input makes it panic, recurse without bound or allocate without bound.
+
+pub mod check;
+mod decode;
+mod error;
+pub mod external;
+pub mod limits;
+mod model;
+pub mod proto;
+mod scan;
+mod sniff;
+pub mod tensor;
+pub mod text;
+mod types;
+mod walk;
+
+pub use check::check;
+pub use error::{Error, Result};
+pub use model::{Initializers, Model, Opset};
+pub use sniff::Looks;
+pub use types::{Port, PortType};

@@ -4,7 +4,6 @@ use std::fmt;
 
 /// One dimension of a declared shape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "ONNX has these three kinds; a fourth would change every user")]
 pub enum Dim {
     /// A fixed size.
     Fixed(usize),
