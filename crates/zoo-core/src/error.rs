@@ -269,7 +269,9 @@ impl Error {
             Self::UnknownModel { .. } | Self::UnknownRevision { .. } | Self::NotStored { .. } => {
                 ErrorKind::NotFound
             }
-            Self::Io { .. } | Self::NoSpace { .. } => ErrorKind::Disk,
+            Self::Io { .. }
+            | Self::NoSpace { .. }
+            | Self::Archive(ArchiveError::Read { .. } | ArchiveError::Write { .. }) => ErrorKind::Disk,
             Self::Http(f) => match f.status {
                 401 | 403 => ErrorKind::Denied,
                 404 | 410 => ErrorKind::NotFound,
@@ -290,6 +292,7 @@ impl Error {
                     .unwrap_or(ErrorKind::NotFound)
             }
             Self::Offline { .. } => ErrorKind::Offline,
+            Self::Archive(ArchiveError::Truncated { .. }) => ErrorKind::Verification,
             Self::Manifest { .. } | Self::Path(_) | Self::Archive(_) => ErrorKind::Refused,
         }
     }

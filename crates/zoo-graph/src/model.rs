@@ -33,6 +33,8 @@ pub struct Initializers {
     pub count: usize,
     /// Their size by type and shape, inline and external. Strings count by their bytes.
     pub bytes: u64,
+    /// Their elements together: what people call the number of parameters. Of a sparse one only the stored values count.
+    pub elements: u64,
 }
 
 impl Model {
@@ -126,10 +128,16 @@ impl Model {
     pub fn initializers(&self) -> Initializers {
         let mut total = Initializers::default();
         for graph in walk::scopes(&self.proto).filter_map(|scope| scope.graph) {
-            let sparse = graph.sparse_initializer.iter();
             total.count += graph.initializer.len() + graph.sparse_initializer.len();
-            let parts = sparse.flat_map(|tensor| tensor.values.iter().chain(&tensor.indices));
-            for part in graph.initializer.iter().chain(parts) {
+            let values = graph.sparse_initializer.iter().filter_map(|tensor| tensor.values.as_ref());
+            let indices = graph.sparse_initializer.iter().filter_map(|tensor| tensor.indices.as_ref());
+            for part in graph.initializer.iter().chain(values) {
+                let shape = tensor::shape(part).unwrap_or_default();
+                let elements = zoo_tensor::element_count(&shape).unwrap_or(0);
+                total.elements = total.elements.saturating_add(elements as u64);
+                total.bytes = total.bytes.saturating_add(tensor::size(part).unwrap_or(0));
+            }
+            for part in indices {
                 total.bytes = total.bytes.saturating_add(tensor::size(part).unwrap_or(0));
             }
         }

@@ -8,7 +8,6 @@
 //! that newer versions add are skipped when reading.
 
 #![expect(missing_docs, reason = "one line per field of a schema that is documented elsewhere")]
-#![expect(reason = "they mirror the schema; code builds them")]
 
 use bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};

@@ -19,6 +19,7 @@ pub use clean::{GcOptions, GcReport, Removed};
 pub(crate) use layout::Layout;
 pub use layout::ModelKey;
 pub(crate) use lock::lock;
+pub use place::{hash_file, place_file};
 pub use pull::{Begin, Pull};
 pub use verify::{FileState, VerifyReport};
 

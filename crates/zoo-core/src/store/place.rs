@@ -11,8 +11,8 @@ use crate::fs;
 
 const BLOCK: usize = 1 << 20;
 
-/// Hashes a file.
-pub(crate) fn hash_file(path: &Path, published: &[Digest]) -> Result<Digests> {
+/// SHA-256 of a file, and whichever other digests are in `published`.
+pub fn hash_file(path: &Path, published: &[Digest]) -> Result<Digests> {
     let mut file = fs::open(path)?;
     let size = file.metadata().map_err(Error::io("look at", path))?.len();
     let mut hasher = Hasher::new(published, Some(size));
@@ -53,6 +53,18 @@ pub(crate) fn duplicate(from: &Path, to: &Path, hard_link: bool, published: &[Di
     })?;
     target.sync_all().map_err(Error::io("flush", to))?;
     Ok(hasher.finish())
+}
+
+/// Puts a file at `to`, which must not exist: hard-linked if asked and possible, cloned where the file system can, else
+/// copied. For files that nothing vouches for; the store's own go through a pull, which hashes them.
+pub fn place_file(from: &Path, to: &Path, hard_link: bool) -> Result<()> {
+    if hard_link && std::fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    match reflink_copy::reflink_or_copy(from, to) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Error::Io { action: "copy to", path: to.to_owned(), source }),
+    }
 }
 
 /// Modification time in nanoseconds since 1970, where the file system keeps one.

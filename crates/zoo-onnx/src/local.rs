@@ -1,0 +1,189 @@
+//! Staging an ONNX file, folder or archive that no hub knows.
+//!
+//! Without an output folder nothing is copied: a `.onnx` file is checked and described where it is, and an archive is unpacked into
+//! a folder beside it. With one, the folder is made self-contained: `model.onnx`, its external data in the places the
+//! model names, and `zoo.json`.
+
+use std::path::{Path, PathBuf};
+
+use zoo_core::Error as CoreError;
+use zoo_core::archive::{self as unpacking, ArchiveKind, ExtractOptions, Select};
+use zoo_core::fs;
+use zoo_core::handle::{Ecosystem, ModelName, Revision};
+use zoo_core::manifest::{Manifest, Staged};
+use zoo_core::path::EntryPath;
+use zoo_core::stage::{StagedModel, Target};
+use zoo_core::store::place_file;
+
+use crate::archive::sniff;
+use crate::describe::{Described, describe};
+use crate::error::{Error, Result};
+use crate::hub::Hub;
+
+/// How to stage a local file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocalOptions {
+    /// The folder to make self-contained; it must be empty or absent.
+    pub out: Option<PathBuf>,
+    /// Hard-link external data into `out` instead of cloning or copying it.
+    pub link: bool,
+}
+
+/// Stages a `.onnx` file, a folder that holds exactly one, or an archive (zip, tar, gzip) of one.
+pub fn stage(path: &Path, options: &LocalOptions) -> Result<StagedModel> {
+    let meta = std::fs::metadata(path).map_err(|source| CoreError::Io {
+        action: "open",
+        path: path.to_owned(),
+        source,
+    })?;
+    if meta.is_dir() {
+        return from_file(&only_model(path)?, path, options);
+    }
+    match sniff(path)? {
+        None => from_file(path, path, options),
+        Some(kind) => from_archive(path, kind, options),
+    }
+}
+
+/// The one `.onnx` in a folder (not below it); `model.onnx` wins where there are several.
+fn only_model(folder: &Path) -> Result<PathBuf> {
+    let mut models: Vec<PathBuf> =
+        fs::list_dir(folder)?.into_iter().map(|e| e.path()).filter(|p| is_onnx(p)).collect();
+    if let Some(usual) = models.iter().find(|p| p.file_name().is_some_and(|n| n == "model.onnx")) {
+        return Ok(usual.clone());
+    }
+    match (models.pop(), models.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (last, _) => {
+            let name = |p: &PathBuf| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let found = models.iter().chain(last.iter()).map(name).collect();
+            Err(Error::NotOneModel { path: folder.to_owned(), found })
+        }
+    }
+}
+
+fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "onnx") && path.is_file()
+}
+
+fn from_file(model: &Path, named: &Path, options: &LocalOptions) -> Result<StagedModel> {
+    let described = describe(model)?;
+    let folder = model.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(out) = &options.out else {
+        let file = model.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = EntryPath::new(file).map_err(CoreError::from)?;
+        return in_folder(folder, named, path, described);
+    };
+    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    refuse_used(out)?;
+    fs::create_dir_all(parent)?;
+    let io = |source| CoreError::Io { action: "create a folder in", path: parent.to_owned(), source };
+    let private = tempfile::Builder::new().prefix(".zoo-stage-").tempdir_in(parent).map_err(io)?;
+    let path = EntryPath::new("model.onnx").map_err(CoreError::from)?;
+    place_file(model, &path.under(private.path()), false)?;
+    for with in &described.with {
+        let to = with.under(private.path());
+        fs::create_parent(&to)?;
+        place_file(&with.under(folder), &to, options.link)?;
+    }
+    let staged = in_folder(private.path(), named, path, described)?;
+    staged.manifest().write(private.path())?;
+    publish(private, out)?;
+    Ok(StagedModel::new(out.clone(), staged.staged().clone(), staged.manifest().clone()))
+}
+
+fn from_archive(path: &Path, kind: ArchiveKind, options: &LocalOptions) -> Result<StagedModel> {
+    let out = options.out.clone().unwrap_or_else(|| beside(path));
+    refuse_used(&out)?;
+    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    let io = |source| CoreError::Io { action: "create a folder in", path: parent.to_owned(), source };
+    let private = tempfile::Builder::new().prefix(".zoo-stage-").tempdir_in(parent).map_err(io)?;
+    let model = unpack(path, kind, private.path())?;
+    let described = describe(&model.under(private.path()))?;
+    let staged = in_folder(private.path(), path, model, described)?;
+    staged.manifest().write(private.path())?;
+    publish(private, &out)?;
+    Ok(StagedModel::new(out, staged.staged().clone(), staged.manifest().clone()))
+}
+
+/// Unpacks everything; the answer is the one model's path below `dest`.
+fn unpack(path: &Path, kind: ArchiveKind, dest: &Path) -> Result<EntryPath> {
+    let file = fs::open(path)?;
+    let options = ExtractOptions { durable: true, ..ExtractOptions::default() };
+    if kind == ArchiveKind::Gzip {
+        let name = EntryPath::new("model.onnx").map_err(CoreError::from)?;
+        let mut out = fs::open_rw(&name.under(dest))?;
+        unpacking::gunzip(file, &mut out, &options.limits).map_err(CoreError::from)?;
+        return Ok(name);
+    }
+    let members =
+        unpacking::extract(file, kind, dest, &options, &mut |_| Select::Extract).map_err(CoreError::from)?;
+    let mut models: Vec<EntryPath> =
+        members.into_iter().map(|m| m.path).filter(|p| is_onnx(Path::new(&p.under(dest)))).collect();
+    match (models.pop(), models.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (last, _) => {
+            let found = models.iter().chain(last.iter()).map(ToString::to_string).collect();
+            Err(Error::NotOneModel { path: path.to_owned(), found })
+        }
+    }
+}
+
+/// `a/b.tar.gz` is unpacked into `a/b`.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let endings = [".tar.gz", ".tgz", ".tar", ".zip", ".onnx.gz", ".gz"];
+    let stem = endings.iter().find_map(|e| name.strip_suffix(e)).filter(|s| !s.is_empty());
+    path.with_file_name(stem.map_or_else(|| format!("{name}-unpacked"), str::to_owned))
+}
+
+fn refuse_used(out: &Path) -> Result<()> {
+    let used = out.exists() && (!out.is_dir() || !fs::list_dir(out)?.is_empty());
+    if used { Err(Error::NotEmpty { path: out.to_owned() }) } else { Ok(()) }
+}
+
+fn publish(private: tempfile::TempDir, out: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        // Private while it was being filled; now it is a folder like any other.
+        use std::os::unix::fs::PermissionsExt as _;
+        let _ = std::fs::set_permissions(private.path(), std::fs::Permissions::from_mode(0o755));
+    }
+    if out.is_dir() {
+        let io = |source| CoreError::Io { action: "replace", path: out.to_owned(), source };
+        std::fs::remove_dir(out).map_err(io)?;
+    }
+    fs::rename(private.path(), out)?;
+    // The name is gone; there is nothing left to remove.
+    let _ = private.keep();
+    Ok(())
+}
+
+/// A manifest for files that came from no hub: it has no originals to vouch for, only what was staged.
+fn in_folder(folder: &Path, named: &Path, path: EntryPath, described: Described) -> Result<StagedModel> {
+    let stem = Path::new(path.file_name())
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .replace(['@', ':', '\\'], "_");
+    let name =
+        ModelName::new(if stem.trim().is_empty() { "model".to_owned() } else { stem.trim().to_owned() })?;
+    let mut manifest = Manifest::new(
+        named.display().to_string(),
+        Ecosystem::new(Hub::NAME)?,
+        name,
+        Revision::new("local")?,
+        Vec::new(),
+    );
+    let above = path.as_str().rsplit_once('/').map(|(above, _)| above.to_owned());
+    let below = |p: &EntryPath| match &above {
+        Some(above) => EntryPath::new(format!("{above}/{p}")),
+        None => Ok(p.clone()),
+    };
+    let with = described.with.iter().map(below).collect::<Result<Vec<_>, _>>().map_err(CoreError::from)?;
+    let staged = Staged::new(Target::Onnx.name(), path, with);
+    manifest.model = described.facts;
+    manifest.add_staged(staged.clone());
+    Ok(StagedModel::new(folder.to_owned(), staged, manifest))
+}
