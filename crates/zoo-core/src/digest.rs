@@ -215,6 +215,11 @@ impl Digests {
         Digest::Sha256(self.sha256)
     }
 
+    /// The git blob id, if it was asked for.
+    pub fn git_blob(&self) -> Option<Digest> {
+        self.git.map(Digest::GitBlob)
+    }
+
     /// Compares with everything that was published; the first difference is the answer.
     pub fn check(&self, published: &[Digest]) -> Result<(), Mismatch> {
         for expected in published {
