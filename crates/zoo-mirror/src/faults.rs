@@ -58,7 +58,7 @@ pub struct FaultRule {
     /// The request's path (without query) must contain this.
     pub path: String,
     /// Only at the origin that serves content, where the hub redirects there.
-    #[serde(default)]
+    #[serde(default = "yes")]
     pub content_only: bool,
     /// How many matching requests pass before the first is struck.
     #[serde(default)]
@@ -68,6 +68,10 @@ pub struct FaultRule {
     pub times: Option<u32>,
     /// What happens to them.
     pub fault: Fault,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl FaultRule {
@@ -143,6 +147,6 @@ mod tests {
     fn rules_travel_as_json() {
         let text = r#"{"path":"x","fault":{"kind":"cut-after","bytes":10},"times":1}"#;
         let rule: FaultRule = serde_json::from_str(text).unwrap();
-        assert_eq!(rule.fault, Fault::CutAfter { bytes: 10 });
+        assert_eq!(rule, FaultRule::new("x", Fault::CutAfter { bytes: 10 }).times(1));
     }
 }

@@ -1,7 +1,7 @@
 //! Every hub's wire protocol on loopback, filled from fixtures, with faults on demand.
 //!
 //! No hub can be reached from a test, so this crate answers as they do: the same routes, redirects, headers, error bodies
-//! and oddities, each in a file of [`hubs`]. Its honesty is itself tested: the hubs' own clients download from it
+//! and oddities, each hub in a file of its own below `hubs`. Its honesty is itself tested: the hubs' own clients download from it
 //! unmodified (`tests/it/python_clients.rs`).
 //!
 //! - [`MirrorBuilder`]: what is served, filled like a registry. [`Mirror`]: the running server; it stops when dropped.

@@ -167,13 +167,12 @@ impl Mirror {
             .enable_all()
             .build()
             .map_err(Error::io("start its threads"))?;
+        // Bound without waiting, so that a mirror can also be started from async code.
+        let inside = runtime.enter();
         let mut listeners = Vec::new();
         for (i, role) in Role::ALL.into_iter().enumerate() {
             let port = contents.first_port.map_or(0, |first| first.saturating_add(i as u16));
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let listener = runtime
-                .block_on(TcpListener::bind(address))
-                .map_err(Error::io(format!("listen on port {port}")))?;
+            let listener = listen(port).map_err(Error::io(format!("listen on port {port}")))?;
             listeners.push((role, listener));
         }
         let mut ports = [0; Role::ALL.len()];
@@ -193,6 +192,7 @@ impl Mirror {
         for (role, listener) in listeners {
             runtime.spawn(accept(role, listener, Arc::clone(&state)));
         }
+        drop(inside);
         Ok(Self { state, runtime: Some(runtime) })
     }
 
@@ -254,6 +254,12 @@ impl Drop for Mirror {
             runtime.shutdown_background();
         }
     }
+}
+
+fn listen(port: u16) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 async fn accept(role: Role, listener: TcpListener, state: Arc<State>) {

@@ -216,7 +216,9 @@ impl Transfer<'_> {
         held: Held,
         expected: &mut Vec<Digest>,
     ) -> Result<(Outcome, Option<Broken>)> {
-        let from = held.state.gaps(u64::MAX).first().map_or(0, |g| g.0);
+        // Only what is missing is asked for: a gap in the middle ends where the next bytes on disk begin.
+        let (from, end) = held.state.gaps(u64::MAX).first().copied().unwrap_or((0, u64::MAX));
+        let to = (end != u64::MAX).then_some(end);
         let complete = held.state.size.is_some_and(|n| held.state.gaps(n).is_empty());
         let validator = held.state.validators.get(&shown(source)).cloned();
         let idle = |held: Held, broken| {
@@ -233,7 +235,7 @@ impl Transfer<'_> {
         let opened = if complete {
             None
         } else {
-            match self.open(source, from, None, validator.as_deref(), Lane::Main).await {
+            match self.open(source, from, to, validator.as_deref(), Lane::Main).await {
                 Ok(opened) => Some(opened),
                 Err(broken) => return idle(held, broken),
             }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::layout::ModelKey;
@@ -131,8 +132,10 @@ impl Pull {
         check_space(self.zoo.store().home(), missing.saturating_sub(begun))?;
         let at_once = self.zoo.fetcher().options().files_at_once.max(1);
         let this = &*self;
-        let entries: Vec<FileEntry> =
-            stream::iter(files).map(|file| this.one(file)).buffer_unordered(at_once).try_collect().await?;
+        // Boxed, so that the compiler can prove the whole future `Send` and callers can spawn it.
+        let jobs: Vec<BoxFuture<'_, Result<FileEntry>>> =
+            files.iter().map(|file| this.one(file).boxed()).collect();
+        let entries: Vec<FileEntry> = stream::iter(jobs).buffer_unordered(at_once).try_collect().await?;
         for entry in entries {
             self.entries.retain(|e| e.path != entry.path);
             self.entries.push(entry);
