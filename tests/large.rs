@@ -1,4 +1,4 @@
-//! A model of tens of megabytes, made when it is needed: three linear layers whose weights lie in a file beside the model.
+//! Models of megabytes, made when they are needed: three linear layers whose weights lie in a file beside the model.
 //!
 //! Its expected output is computed here in double precision, so that it proves the arithmetic of whatever runs it.
 
@@ -14,34 +14,34 @@ use zoo_graph::proto::{
 };
 use zoo_mirror::{Content, OnnxEntry};
 
-/// The handle's name of the model.
+/// The name, in handles, of a model with 48 MiB of weights: large enough for several ranges at once.
 pub const LARGE: &str = "zoo-large-17";
 
-/// Features in and out of every layer: a layer's weights have 16 MiB.
-const WIDTH: usize = 2048;
 const LAYERS: usize = 3;
 const OPSET: i64 = 17;
 
-/// The model with its data and its test data, as an entry of the ONNX Model Zoo.
+/// The model [`LARGE`].
 pub fn large_model() -> OnnxEntry {
-    let data_name = format!("{LARGE}.onnx.data");
+    linear_model(LARGE, 2048)
+}
+
+/// A model of three layers with `width` features in and out, its data and its test data, as an entry of the ONNX Model Zoo.
+pub fn linear_model(name: &str, width: usize) -> OnnxEntry {
+    let data_name = format!("{name}.onnx.data");
+    let scale = (width as f32).sqrt().recip() * 1.5;
     let layers: Vec<Vec<f32>> =
-        (0..LAYERS).map(|layer| numbers(layer as u64 + 1, WIDTH * WIDTH, scale())).collect();
-    let input = numbers(99, WIDTH, 1.0);
+        (1..=LAYERS).map(|layer| numbers(layer as u64, width * width, scale)).collect();
+    let input = numbers(99, width, 1.0);
     let output = layers.iter().fold(input.clone(), |x, weights| forward(&x, weights));
     let data: Vec<u8> = layers.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
     OnnxEntry {
-        model: "Zoo Large".to_owned(),
+        model: name.to_owned(),
         opset: OPSET,
-        path: format!("validated/zoo-tests/large/model/{LARGE}.onnx"),
-        content: Content::from(model(&data_name).encode_to_vec()),
+        path: format!("validated/zoo-tests/{name}/model/{name}.onnx"),
+        content: Content::from(model(&data_name, width).encode_to_vec()),
         beside: vec![(data_name, Content::from(data))],
         archive: archive(&input, &output).map(Content::from),
     }
-}
-
-fn scale() -> f32 {
-    (WIDTH as f32).sqrt().recip() * 1.5
 }
 
 /// Reproducible numbers in `-scale..scale` (a linear congruential generator; its high bits are good enough for weights).
@@ -59,16 +59,16 @@ fn forward(x: &[f32], weights: &[f32]) -> Vec<f32> {
     let row = |row: &[f32]| {
         row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>().tanh() as f32
     };
-    weights.chunks(WIDTH).map(row).collect()
+    weights.chunks(x.len()).map(row).collect()
 }
 
-fn model(data_name: &str) -> ModelProto {
+fn model(data_name: &str, width: usize) -> ModelProto {
     let mut graph = GraphProto { name: Some("large".to_owned()), ..GraphProto::default() };
     let mut value = "x".to_owned();
-    graph.input.push(port(&value));
+    graph.input.push(port(&value, width));
     for layer in 0..LAYERS {
         let (weight, sum, next) = (format!("w{layer}"), format!("sum{layer}"), format!("y{layer}"));
-        graph.initializer.push(external(&weight, data_name, layer));
+        graph.initializer.push(external(&weight, data_name, layer, width));
         let transposed = AttributeProto {
             name: Some("transB".to_owned()),
             r#type: Some(AttributeType::Int as i32),
@@ -79,7 +79,7 @@ fn model(data_name: &str) -> ModelProto {
         graph.node.push(node("Tanh", &[&sum], &next, Vec::new()));
         value = next;
     }
-    graph.output.push(port(&value));
+    graph.output.push(port(&value, width));
     ModelProto {
         ir_version: Some(8),
         producer_name: Some("zoo-tests".to_owned()),
@@ -99,13 +99,13 @@ fn node(op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>)
     }
 }
 
-fn external(name: &str, data_name: &str, layer: usize) -> TensorProto {
-    let length = WIDTH * WIDTH * size_of::<f32>();
+fn external(name: &str, data_name: &str, layer: usize, width: usize) -> TensorProto {
+    let length = width * width * size_of::<f32>();
     let entry =
         |key: &str, value: String| StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) };
     TensorProto {
         name: Some(name.to_owned()),
-        dims: vec![WIDTH as i64, WIDTH as i64],
+        dims: vec![width as i64, width as i64],
         data_type: Some(zoo_tensor::DType::F32.onnx_code()),
         data_location: Some(DataLocation::External as i32),
         external_data: vec![
@@ -117,12 +117,12 @@ fn external(name: &str, data_name: &str, layer: usize) -> TensorProto {
     }
 }
 
-fn port(name: &str) -> ValueInfoProto {
+fn port(name: &str, width: usize) -> ValueInfoProto {
     let dim = |size: usize| Dimension {
         value: Some(DimensionValue::DimValue(size as i64)),
         ..Dimension::default()
     };
-    let shape = TensorShapeProto { dim: vec![dim(1), dim(WIDTH)] };
+    let shape = TensorShapeProto { dim: vec![dim(1), dim(width)] };
     let tensor = TensorType { elem_type: Some(zoo_tensor::DType::F32.onnx_code()), shape: Some(shape) };
     let r#type = TypeProto { value: Some(TypeValue::Tensor(tensor)), ..TypeProto::default() };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(r#type), ..ValueInfoProto::default() }
@@ -135,7 +135,7 @@ fn archive(input: &[f32], output: &[f32]) -> Option<Vec<u8>> {
     {
         let tensor = TensorProto {
             name: Some(name.to_owned()),
-            dims: vec![1, WIDTH as i64],
+            dims: vec![1, values.len() as i64],
             data_type: Some(zoo_tensor::DType::F32.onnx_code()),
             raw_data: Some(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()),
             ..TensorProto::default()
@@ -144,7 +144,7 @@ fn archive(input: &[f32], output: &[f32]) -> Option<Vec<u8>> {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, format!("large/test_data_set_0/{file}.pb"), bytes.as_slice()).ok()?;
+        tar.append_data(&mut header, format!("model/test_data_set_0/{file}.pb"), bytes.as_slice()).ok()?;
     }
     let mut gzip = tar.into_inner().ok()?;
     gzip.flush().ok()?;

@@ -10,7 +10,7 @@ use zoo_core::{Zoo, ZooConfig};
 use zoo_mirror::{Access, Mirror, MirrorBuilder};
 use zoo_onnx::{Hub, OnnxConfig};
 
-pub use large::{LARGE, large_model};
+pub use large::{LARGE, large_model, linear_model};
 
 /// `tests/fixtures/` of this checkout.
 pub fn fixtures() -> PathBuf {

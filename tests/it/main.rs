@@ -1,5 +1,7 @@
 //! End-to-end tests, in one binary: everything that takes more than one crate, against hubs that `zoo-mirror` plays.
 
+mod clients;
 mod fetch;
 mod mirror;
+mod onnx;
 mod support;

@@ -1,6 +1,7 @@
 //! What several of these tests need: a runtime, a remote file on a mirror, and the digest of a content.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use url::Url;
@@ -96,4 +97,129 @@ pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("waited ten seconds for {what}");
+}
+
+/// The `zoo` command as this workspace builds it.
+const ZOO: &str = env!("CARGO_BIN_EXE_zoo-under-test");
+
+/// A command that ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Finished {
+    pub(crate) fn of(mut command: Command) -> Self {
+        let output = command.output().expect("a command that starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// What it printed, if it succeeded; otherwise the test fails with all that it said.
+    #[track_caller]
+    pub(crate) fn done(self) -> String {
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// The sentence and the hint with which it refused; fails if it ended in any other way, or in a panic.
+    #[track_caller]
+    pub(crate) fn refused(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{}{}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        let start = self.stderr.find("error: ").unwrap_or_else(|| panic!("no error in {}", self.stderr));
+        let said = self.stderr[start + "error: ".len()..].trim_end();
+        match said.split_once("\nhint: ") {
+            Some((sentence, hint)) => format!("{sentence} *hint: {hint}*"),
+            None => said.to_owned(),
+        }
+    }
+
+    /// Whether file systems can be mounted in a name space of a command's own. Where they cannot, the tests that need one
+    /// fail, unless somebody says that this is known.
+    pub(crate) fn mounting_works() -> bool {
+        #[expect(clippy::disallowed_methods, reason = "a test's own switch")]
+        if std::env::var_os("ZOO_TESTS_WITHOUT_MOUNT").is_some() {
+            return false;
+        }
+        let mut probe = Command::new("unshare");
+        probe.args(["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]);
+        let works = probe.output().is_ok_and(|output| output.status.success());
+        assert!(
+            works,
+            "no file system can be mounted for a test; set ZOO_TESTS_WITHOUT_MOUNT=1 to leave these cases out"
+        );
+        true
+    }
+}
+
+/// `zoo` with a store at `home`, asking `mirror`, with nothing else of this process's environment.
+pub(crate) fn zoo(home: &Path, mirror: Option<&Mirror>) -> Command {
+    clean(Command::new(ZOO), home, mirror)
+}
+
+fn clean(mut command: Command, home: &Path, mirror: Option<&Mirror>) -> Command {
+    command.env_clear().env("ZOO_HOME", home).env("HOME", home).env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
+    #[expect(clippy::disallowed_methods, reason = "where `cargo xtask` says that ONNX Runtime is")]
+    if let Some(library) = std::env::var_os("ORT_DYLIB_PATH") {
+        command.env("ORT_DYLIB_PATH", library);
+    }
+    match mirror {
+        Some(mirror) => {
+            command.env("HF_ENDPOINT", mirror.hf_endpoint()).env("ZOO_ONNX_ENDPOINT", mirror.raw_endpoint());
+        }
+        // Nothing listens there: whoever asks is found out.
+        None => {
+            command.env("HF_ENDPOINT", "http://127.0.0.1:9").env("ZOO_ONNX_ENDPOINT", "http://127.0.0.1:9");
+        }
+    }
+    command
+}
+
+/// Runs `zoo` with these arguments.
+pub(crate) fn zoo_command(home: &Path, mirror: Option<&Mirror>, arguments: &[&str]) -> Finished {
+    let mut command = zoo(home, mirror);
+    command.args(arguments);
+    Finished::of(command)
+}
+
+/// Runs `zoo` with these arguments and its home on a file system of its own, mounted by `mount HOME`.
+pub(crate) fn zoo_command_on(mount: &str, home: &Path, mirror: &Mirror, arguments: &[&str]) -> Finished {
+    let script = format!("{mount} \"$ZOO_HOME\" && exec \"$0\" \"$@\"");
+    let mut command = clean(Command::new("unshare"), home, Some(mirror));
+    command.args(["-rm", "sh", "-c", &script, ZOO]).args(arguments);
+    Finished::of(command)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Fails unless `document` holds `text` between the markers of `name`; with `ZOO_UPDATE=1` it is put there instead.
+#[track_caller]
+pub(crate) fn assert_generated(document: &str, name: &str, text: &str) {
+    let path = root().join(document);
+    let before =
+        String::from_utf8(zoo_core::fs::read_bounded(&path, 1 << 20).expect("the document")).expect("text");
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
+    let (head, rest) = before.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
+    let (found, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
+    if found == text {
+        return;
+    }
+    #[expect(clippy::disallowed_methods, reason = "how generated parts of documents are accepted")]
+    if std::env::var_os("ZOO_UPDATE").is_some() {
+        let after = format!("{head}{begin}{text}{end}{tail}");
+        zoo_core::fs::write_atomic(&path, after.as_bytes(), false).expect("the document can be written");
+        return;
+    }
+    let differs = |(a, b): &(&str, &str)| a != b;
+    let first = found.lines().zip(text.lines()).find(differs);
+    panic!(
+        "{document} is out of date (ZOO_UPDATE=1 writes it anew); the first line that differs, and a length of {} for {}: {first:#?}",
+        found.lines().count(),
+        text.lines().count()
+    );
 }

@@ -1,0 +1,126 @@
+//! The mirror's honesty: the hubs' own clients, unmodified, download from it; and what they leave on the machine serves zoo.
+//!
+//! They need Python packages, so they are ignored unless `cargo xtask test` found a Python to install these for; it then
+//! names the interpreter in `ZOO_PYTHON_CLIENTS` and runs the ignored tests too.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use zoo_core::Zoo;
+use zoo_mirror::{Mirror, Role};
+use zoo_onnx::Hub;
+use zoo_tests::{onnx_config, zoo_config};
+
+use crate::support::{Finished, run};
+
+/// Runs one of the scripts beside this file with nothing of this process's environment but what it is given.
+fn python(script: &str, home: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Value {
+    #[expect(clippy::disallowed_methods, reason = "where `cargo xtask` says that the clients are")]
+    let interpreter = std::env::var_os("ZOO_PYTHON_CLIENTS")
+        .expect("ZOO_PYTHON_CLIENTS names a Python with the hubs' clients; `cargo xtask test` sets it");
+    let mut command = Command::new(interpreter);
+    command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin");
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("it/clients").join(script)).args(arguments);
+    // `onnx.hub` tells on standard output what it does; the report is the last line.
+    let printed = Finished::of(command).done();
+    let report = printed.lines().last().unwrap_or_default();
+    serde_json::from_str(report).unwrap_or_else(|error| panic!("{error}: {printed}"))
+}
+
+fn sha256(path: &Path) -> String {
+    zoo_core::store::hash_file(path, &[]).expect("a readable file").sha256().hex()
+}
+
+/// The proxy, and the authority that signs for the real hosts' names.
+fn through_the_proxy(mirror: &Mirror, home: &Path) -> [(&'static str, String); 2] {
+    let authority = home.join("authority.pem");
+    zoo_core::fs::write_atomic(&authority, mirror.authority_pem().as_bytes(), false).unwrap();
+    [("HTTPS_PROXY", mirror.proxy_url()), ("SSL_CERT_FILE", authority.display().to_string())]
+}
+
+#[test]
+#[ignore = "needs huggingface_hub; `cargo xtask test` installs it and runs this"]
+fn huggingface_hub_finds_nothing_missing() {
+    let mirror = zoo_tests::mirror().page_size(3).start().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    // The client takes an anonymous 401 for a missing repository only from https.
+    let endpoint = vec![("HF_ENDPOINT", mirror.hf_endpoint())];
+    hugging_face(&mirror, home.path(), "by-endpoint", endpoint, "HfHubHTTPError");
+    let proxied = through_the_proxy(&mirror, home.path()).to_vec();
+    hugging_face(&mirror, home.path(), "by-proxy", proxied, "RepositoryNotFoundError");
+}
+
+fn hugging_face(mirror: &Mirror, home: &Path, cache: &str, environment: Vec<(&str, String)>, missing: &str) {
+    let mut environment = environment;
+    environment.extend(["HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"].map(|name| (name, "1".to_owned())));
+    let cache = home.join(cache).display().to_string();
+    let report = python("hugging_face.py", home, &[&cache], &environment);
+
+    let files = ["config.json", "empty.txt", "folder/a b+ü#%.txt", "folder/large.bin", "weights.bin"];
+    assert_eq!(report["files"], json!(files));
+    let digests = report["digests"].as_object().unwrap();
+    assert_eq!(digests.keys().collect::<Vec<_>>(), files);
+    for (path, digest) in report["lfs"].as_object().unwrap() {
+        assert_eq!(&digests[path], digest, "{path}");
+    }
+    assert_eq!(report["sizes"]["folder/large.bin"], (9 << 20) + 5);
+    assert_eq!(report["tree"], json!(["config.json", "empty.txt", "folder", "weights.bin"]));
+    assert_eq!(report["paths"], json!(["config.json", "weights.bin"]));
+    assert_eq!(report["found"], json!(["zoo-tests/everyday"]));
+    assert_eq!(
+        report["by_author"],
+        json!(["onnxmodelzoo/bertsquad-12", "onnxmodelzoo/densenet121_Opset17_timm"])
+    );
+    assert_eq!(report["branches"], json!(["main"]));
+    for yes in ["commit_is_folder", "same_file"] {
+        assert_eq!(report[yes], true, "{yes}");
+    }
+    assert_eq!(report["exists"], json!([true, false]));
+    assert_eq!(report["renamed"], "zoo-tests/everyday");
+    for (refused, with) in [
+        ("gated_without_token", "GatedRepoError"),
+        ("gated_for_strangers", "GatedRepoError"),
+        ("private", missing),
+        ("no_repo", missing),
+        ("no_revision", "RevisionNotFoundError"),
+    ] {
+        assert_eq!(report[refused], with, "{refused}");
+    }
+    assert!(report["no_file"].as_str().unwrap().ends_with("EntryNotFoundError"), "{report}");
+    assert_eq!(report["disabled"], "DisabledRepoError");
+    assert_eq!((&report["gated_for_members"], &report["who"]), (&json!("for members"), &json!("zoo-keeper")));
+    let leaked = mirror.log().into_iter().any(|l| l.role == Role::HuggingFaceContent && l.had_authorization);
+    assert!(!leaked, "the client itself sent its token to the content network");
+}
+
+#[test]
+#[ignore = "needs onnx 1.20; `cargo xtask test` installs it and runs this"]
+fn onnx_hub_loads_from_the_fork_and_its_cache_serves_zoo() {
+    let mirror = zoo_tests::mirror().start().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let onnx_home = home.path().join("onnx");
+    let mut environment = through_the_proxy(&mirror, home.path()).to_vec();
+    environment.push(("ONNX_HOME", onnx_home.display().to_string()));
+    let report = python("onnx_hub.py", home.path(), &[], &environment);
+    assert_eq!(report["models"], 11);
+    assert_eq!((&report["nodes"], &report["opset"]), (&json!(8), &json!(8)));
+    let fixtures = zoo_tests::fixtures().join("onnx/validated/vision/classification/mnist/model");
+    assert_eq!(report["digest"], sha256(&fixtures.join("mnist-8.onnx")));
+    assert!(Path::new(report["folder"].as_str().unwrap()).join("test_data_set_1").is_dir(), "{report}");
+    assert_eq!(report["gone"], "HTTP 404", "the real zoo's media are gone, and onnx.hub says so");
+
+    // The same cache, as zoo finds it: proved, and not fetched again.
+    mirror.clear_log();
+    let model = run(pull_from_cache(&home.path().join("zoo"), &mirror, &onnx_home.join("hub")));
+    assert_eq!(sha256(&model), sha256(&fixtures.join("mnist-8.onnx")));
+    assert!(mirror.log().iter().all(|l| l.role == Role::GitHubRaw), "only the manifest was asked for");
+}
+
+async fn pull_from_cache(home: &Path, mirror: &Mirror, cache: &Path) -> std::path::PathBuf {
+    let mut config = onnx_config(mirror);
+    config.caches.push(cache.to_owned());
+    let hub = Hub::with(&Zoo::open(zoo_config(home)), config);
+    hub.pull(&"onnx:mnist-8".parse().unwrap()).await.unwrap().path()
+}
