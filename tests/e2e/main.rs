@@ -1,0 +1,69 @@
+//! The main job, end to end, for every ecosystem: models are pulled, verified, staged, run in ONNX Runtime, and their outputs
+//! compared with the published ones. `cargo xtask e2e` calls this with the library it provided.
+//!
+//! By default the hubs are played by `zoo-mirror` from the fixtures; with `--live` they are the real ones. A suite is one file
+//! and a line in [`SUITES`]. Whatever misses is a row that says so, and a failing exit.
+#![expect(clippy::print_stdout, reason = "a program whose output is its purpose")]
+
+mod onnx;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use zoo_run::ort::LibrarySearch;
+
+use crate::report::Report;
+
+/// Runs the end-to-end suites.
+#[derive(Parser)]
+struct Args {
+    /// Ecosystems to run; all if none is named.
+    ecosystems: Vec<String>,
+    /// Ask the real hubs instead of the mirror. Needs a network; keeps what it fetched for the next time.
+    #[arg(long)]
+    live: bool,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    library: PathBuf,
+    /// Where `--live` keeps its models.
+    #[arg(long, default_value = "target/e2e-live", value_name = "DIR")]
+    live_home: PathBuf,
+}
+
+/// What every suite is given.
+struct Setting {
+    live: bool,
+    live_home: PathBuf,
+    library: LibrarySearch,
+}
+
+type Suite = fn(&Setting, &mut Report) -> anyhow::Result<()>;
+
+/// Every ecosystem that has a suite.
+const SUITES: &[(&str, Suite)] = &[("onnx", onnx::run)];
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let known = || SUITES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = args.ecosystems.iter().find(|e| !SUITES.iter().any(|(name, _)| name == e)) {
+        println!("there is no suite `{unknown}`; there are: {}", known());
+        return ExitCode::from(2);
+    }
+    let mut library = LibrarySearch::default();
+    library.explicit = Some(args.library);
+    let setting = Setting { live: args.live, live_home: args.live_home, library };
+    let mut report = Report::default();
+    for (name, suite) in
+        SUITES.iter().filter(|(n, _)| args.ecosystems.is_empty() || args.ecosystems.iter().any(|e| e == n))
+    {
+        println!("\n== {name}{}", if args.live { " (live)" } else { "" });
+        if let Err(error) = suite(&setting, &mut report) {
+            report.miss(name, &format!("the suite ended: {error:#}"));
+        }
+    }
+    println!("\n{}", report.table());
+    println!("{}", report.summary());
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

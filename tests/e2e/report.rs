@@ -1,0 +1,88 @@
+//! The table at the end.
+
+use std::time::Duration;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
+use zoo_core::error::human;
+
+/// What became of one model.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Row {
+    pub(crate) handle: String,
+    /// What is special about how it is served.
+    pub(crate) way: &'static str,
+    pub(crate) files: usize,
+    pub(crate) bytes: u64,
+    pub(crate) pull: Duration,
+    pub(crate) run: Duration,
+    /// How many published data sets were compared.
+    pub(crate) data_sets: usize,
+    /// The largest difference, as a part of the spread of the expected output.
+    pub(crate) largest: Option<f64>,
+    /// What was missed; nothing if all is well.
+    pub(crate) misses: Vec<String>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// Something that belongs to no model.
+    pub(crate) fn miss(&mut self, what: &str, reason: &str) {
+        self.add(Row { handle: what.to_owned(), misses: vec![reason.to_owned()], ..Row::default() });
+    }
+
+    /// A run without a single row proved nothing.
+    pub(crate) fn is_good(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.misses.is_empty())
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
+        table.set_header([
+            "model",
+            "served",
+            "files",
+            "bytes",
+            "pull",
+            "run",
+            "data sets",
+            "difference",
+            "result",
+        ]);
+        for row in &self.rows {
+            let millis = |time: Duration| format!("{:.0} ms", time.as_secs_f64() * 1000.0);
+            let result = if row.misses.is_empty() { "ok".to_owned() } else { row.misses.join("\n") };
+            table.add_row([
+                row.handle.clone(),
+                row.way.to_owned(),
+                row.files.to_string(),
+                human(row.bytes),
+                millis(row.pull),
+                millis(row.run),
+                row.data_sets.to_string(),
+                row.largest.map_or_else(|| "-".to_owned(), |d| format!("{d:.1e}")),
+                result,
+            ]);
+        }
+        for column in table.column_iter_mut().skip(2).take(6) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+
+    /// One line that continuous integration understands.
+    pub(crate) fn summary(&self) -> String {
+        let failed = self.rows.iter().filter(|row| !row.misses.is_empty()).count();
+        format!("{} passed, {failed} failed", self.rows.len() - failed)
+    }
+}
