@@ -1,6 +1,7 @@
 //! What the end-to-end tests share with `cargo xtask e2e` and `cargo xtask mirror`: the fixtures, a model that is too large to
 //! commit, and a `Zoo` that talks to a mirror.
 
+pub mod documents;
 mod large;
 
 use std::path::{Path, PathBuf};

@@ -15,6 +15,10 @@ use clap::Parser;
 use zoo_run::ort::LibrarySearch;
 
 use crate::report::Report;
+use zoo_tests::documents::{accepting, generated};
+
+/// What was run is written there, one part per ecosystem.
+const SUPPORT: &str = "docs/support.md";
 
 /// Runs the end-to-end suites.
 #[derive(Parser)]
@@ -59,9 +63,16 @@ fn main() -> ExitCode {
         SUITES.iter().filter(|(n, _)| args.ecosystems.is_empty() || args.ecosystems.iter().any(|e| e == n))
     {
         println!("\n== {name}{}", if args.live { " (live)" } else { "" });
-        if let Err(error) = suite(&setting, &mut report) {
-            report.miss(name, &format!("the suite ended: {error:#}"));
+        let mut own = Report::default();
+        if let Err(error) = suite(&setting, &mut own) {
+            own.miss(name, &format!("the suite ended: {error:#}"));
         }
+        if !args.live
+            && let Err(outdated) = generated(SUPPORT, name, &own.support(), accepting())
+        {
+            own.miss(name, &outdated);
+        }
+        report.append(own);
     }
     println!("\n{}", report.table());
     println!("{}", report.summary());

@@ -1,5 +1,6 @@
 //! The table at the end.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -33,6 +34,11 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn add(&mut self, row: Row) {
         self.rows.push(row);
+    }
+
+    /// Takes over the rows of one suite.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.rows.append(&mut other.rows);
     }
 
     /// Something that belongs to no model.
@@ -78,6 +84,23 @@ impl Report {
             column.set_cell_alignment(CellAlignment::Right);
         }
         table
+    }
+
+    /// What `docs/support.md` says: the same, without what differs from machine to machine.
+    pub(crate) fn support(&self) -> String {
+        let mut text =
+            String::from("| Model | Served | Data sets | Largest difference |\n|---|---|---|---|\n");
+        for row in &self.rows {
+            let difference = match row.largest {
+                _ if !row.misses.is_empty() => "**missed**",
+                None => "runs; nothing is published to compare with",
+                Some(d) if d < 1e-5 => "below 0.00001 of the spread",
+                Some(d) if d < 1e-4 => "below 0.0001 of the spread",
+                Some(_) => "below 0.001 of the spread",
+            };
+            let _ = writeln!(text, "| `{}` | {} | {} | {difference} |", row.handle, row.way, row.data_sets);
+        }
+        text
     }
 
     /// One line that continuous integration understands.

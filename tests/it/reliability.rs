@@ -284,5 +284,7 @@ fn the_table_of_faults_is_what_happens() {
     if Finished::mounting_works() {
         rows.extend(disks());
     }
-    crate::support::assert_generated("docs/reliability.md", "faults", &table(&rows));
+    let text = table(&rows);
+    zoo_tests::documents::generated("docs/reliability.md", "faults", &text, zoo_tests::documents::accepting())
+        .unwrap_or_else(|outdated| panic!("{outdated}"));
 }

@@ -1,6 +1,6 @@
 //! What several of these tests need: a runtime, a remote file on a mirror, and the digest of a content.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -191,35 +191,4 @@ pub(crate) fn zoo_command_on(mount: &str, home: &Path, mirror: &Mirror, argument
     let mut command = clean(Command::new("unshare"), home, Some(mirror));
     command.args(["-rm", "sh", "-c", &script, ZOO]).args(arguments);
     Finished::of(command)
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Fails unless `document` holds `text` between the markers of `name`; with `ZOO_UPDATE=1` it is put there instead.
-#[track_caller]
-pub(crate) fn assert_generated(document: &str, name: &str, text: &str) {
-    let path = root().join(document);
-    let before =
-        String::from_utf8(zoo_core::fs::read_bounded(&path, 1 << 20).expect("the document")).expect("text");
-    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
-    let (head, rest) = before.split_once(&begin).unwrap_or_else(|| panic!("{document} has no {begin}"));
-    let (found, tail) = rest.split_once(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
-    if found == text {
-        return;
-    }
-    #[expect(clippy::disallowed_methods, reason = "how generated parts of documents are accepted")]
-    if std::env::var_os("ZOO_UPDATE").is_some() {
-        let after = format!("{head}{begin}{text}{end}{tail}");
-        zoo_core::fs::write_atomic(&path, after.as_bytes(), false).expect("the document can be written");
-        return;
-    }
-    let differs = |(a, b): &(&str, &str)| a != b;
-    let first = found.lines().zip(text.lines()).find(differs);
-    panic!(
-        "{document} is out of date (ZOO_UPDATE=1 writes it anew); the first line that differs, and a length of {} for {}: {first:#?}",
-        found.lines().count(),
-        text.lines().count()
-    );
 }
