@@ -1,0 +1,253 @@
+//! Everything that can go wrong when a model is run, or its inputs and outputs are read.
+
+use std::path::PathBuf;
+
+use zoo_graph::Looks;
+use zoo_tensor::DType;
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a model could not be run, or tensors not be read, made, assigned or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be mapped, or a tensor not made.
+    #[error(transparent)]
+    Tensor(#[from] zoo_tensor::Error),
+
+    /// The model or an ONNX tensor could not be read.
+    #[error(transparent)]
+    Graph(#[from] zoo_graph::Error),
+
+    /// A file or folder could not be opened, listed, created or written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// The verb: "list", "create", "write".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A file that should hold tensors holds something else.
+    #[error("{} holds no tensors: it looks like {looks}", path.display())]
+    NotTensors {
+        /// The file.
+        path: PathBuf,
+        /// What its first bytes say.
+        looks: Looks,
+    },
+
+    /// A file that should hold tensors is a whole model.
+    #[error("{} holds no tensors: it is an ONNX model", path.display())]
+    IsModel {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// An array that is not as the numpy format says, or of a type that no tensor has.
+    #[error("array {array}: {problem}")]
+    BadArray {
+        /// The file; inside a `.npz`, also the array's name there.
+        array: String,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// An array of Python objects, which is a pickle.
+    #[error("array {array} is a Python pickle, and no code from a file is run")]
+    Pickle {
+        /// The file; inside a `.npz`, also the array's name there.
+        array: String,
+    },
+
+    /// A `.npz` file that is no sound zip archive.
+    #[error("cannot read {} as .npz: {problem}", path.display())]
+    BadArchive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// Something asks for more than is reasonable.
+    #[error("{what} goes beyond the limit of {limit} {unit}")]
+    TooMuch {
+        /// What asks.
+        what: String,
+        /// The limit (see [`crate::limits`]).
+        limit: u64,
+        /// What is counted.
+        unit: &'static str,
+    },
+
+    /// A test data set that is incomplete or contradicts itself.
+    #[error("{} is no test data set: {problem}", path.display())]
+    BadDataSet {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// Tensors that do not fit the model's ports. All problems are listed.
+    #[error("the tensors do not fit the model: {}", problems.join("; "))]
+    Unfit {
+        /// What is wrong, one sentence each.
+        problems: Vec<String>,
+    },
+
+    /// Inputs that cannot be made from what the model declares. All problems are listed.
+    #[error("cannot make inputs: {}", problems.join("; "))]
+    Generate {
+        /// What is wrong, one sentence each.
+        problems: Vec<String>,
+    },
+
+    /// A tensor that numpy's format cannot hold.
+    #[error("cannot write {name} as a numpy array: {problem}")]
+    Unwritable {
+        /// The tensor's name.
+        name: String,
+        /// Why not.
+        problem: String,
+    },
+
+    /// ONNX Runtime's library was not found.
+    #[error("ONNX Runtime's shared library was not found: {searched}")]
+    NoLibrary {
+        /// Where it was looked for.
+        searched: String,
+    },
+
+    /// A library was found that cannot be used.
+    #[error("{} cannot be used as ONNX Runtime: {problem}", path.display())]
+    UnusableLibrary {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+
+    /// A library was found that is too old.
+    #[error("{} is ONNX Runtime {found}; {needed} or newer is needed", path.display())]
+    OldLibrary {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: String,
+        /// The oldest version that would do.
+        needed: String,
+    },
+
+    /// Another library is in use already, and a process can hold only one.
+    #[error(
+        "ONNX Runtime is loaded from {} already; a process cannot load another one{}",
+        loaded.display(),
+        wanted.as_ref().map_or_else(String::new, |path| format!(" ({})", path.display()))
+    )]
+    OtherLibrary {
+        /// The library in use.
+        loaded: PathBuf,
+        /// The library asked for, where it was named.
+        wanted: Option<PathBuf>,
+    },
+
+    /// A port that is no tensor: a sequence, a map, an optional or sparse value.
+    #[error("{direction} \"{name}\" is a {kind}, and only tensors can go in and out")]
+    NotATensor {
+        /// "input" or "output".
+        direction: &'static str,
+        /// The port's name.
+        name: String,
+        /// Its type, in ONNX's words.
+        kind: String,
+    },
+
+    /// An element type that the engine cannot be given or does not give back.
+    #[error("{engine} cannot exchange {dtype} tensors (\"{name}\")")]
+    Unsupported {
+        /// The engine.
+        engine: String,
+        /// The port's name.
+        name: String,
+        /// The element type, by its own name.
+        dtype: String,
+    },
+
+    /// The engine refused the model.
+    #[error("{engine} cannot load {}: {problem}", model.display())]
+    Load {
+        /// The engine.
+        engine: String,
+        /// The model.
+        model: PathBuf,
+        /// What the engine said.
+        problem: String,
+    },
+
+    /// The engine failed while running.
+    #[error("{engine} failed to run {}: {problem}", model.display())]
+    Run {
+        /// The engine.
+        engine: String,
+        /// The model.
+        model: PathBuf,
+        /// What the engine said.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Tensor(error) => return error.hint(),
+            Self::Graph(error) => return error.hint(),
+            Self::NotTensors { .. } => {
+                "tensors are read from .npy and .npz files and from ONNX's .pb files".to_owned()
+            }
+            Self::IsModel { .. } => "give a file with the model's inputs instead".to_owned(),
+            Self::Pickle { .. } => {
+                "save it as a plain array in Python: numpy.save(path, array.astype(\"float32\")), or each array of a \
+                 list under a name of its own with numpy.savez"
+                    .to_owned()
+            }
+            Self::BadDataSet { .. } => {
+                "a data set is a folder with input_0.pb, output_0.pb and so on, or with inputs.npz and outputs.npz"
+                    .to_owned()
+            }
+            Self::Unfit { .. } => "`zoo show` lists the model's inputs with their types and shapes".to_owned(),
+            Self::Unwritable { .. } => "convert the tensor to f32 first".to_owned(),
+            Self::NoLibrary { .. } => INSTALL.to_owned(),
+            Self::UnusableLibrary { .. } | Self::OldLibrary { .. } => {
+                format!("remove it or name another one; to get one, {INSTALL}")
+            }
+            Self::OtherLibrary { .. } => "use the same library for every model of one process".to_owned(),
+            Self::NotATensor { kind, .. } if kind.contains("map(") => {
+                "classifiers exported by skl2onnx give plain tensors with the option `zipmap=False`".to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+
+    pub(crate) fn unwritable(name: &str, dtype: DType) -> Self {
+        Self::Unwritable { name: shown(name), problem: format!("numpy has no {dtype}") }
+    }
+}
+
+/// How to get ONNX Runtime.
+const INSTALL: &str = "run `cargo xtask setup` in zoo's repository, or install the Python package `onnxruntime` (1.20.1 or \
+    newer) or a release of ONNX Runtime, and set ORT_DYLIB_PATH to the shared library in it";
+
+/// A tensor's name in a message.
+pub(crate) fn shown(name: &str) -> String {
+    if name.is_empty() { "a tensor without a name".to_owned() } else { format!("\"{name}\"") }
+}

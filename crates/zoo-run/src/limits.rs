@@ -1,0 +1,23 @@
+//! How much a file or a shape may ask for before it is refused.
+//!
+//! What is read from a file as it lies there is bounded by the file, which is mapped. These bounds are for what a few
+//! bytes can multiply: compression, padding, and shapes that are only written down.
+
+/// The longest header of an array in a `.npy` file. The header of a hundred dimensions takes one kilobyte; this is what
+/// the format's first version could say.
+pub const MAX_HEADER_BYTES: usize = u16::MAX as usize;
+
+/// The most dimensions of an array in a `.npy` file: numpy's own limit.
+pub const MAX_RANK: usize = 64;
+
+/// The most arrays in one `.npz` file. Large language models with every cache as an input have some hundreds.
+pub const MAX_ARRAYS: usize = 10_000;
+
+/// The most bytes that all arrays of one `.npz` file may come to. A zip can claim a thousand times its own size.
+pub const MAX_UNPACKED_BYTES: u64 = 4 << 30;
+
+/// The most bytes of inputs made from shapes in one call; also the most that strings may be padded to when written.
+pub const MAX_MADE_BYTES: u64 = 4 << 30;
+
+/// The most files of one kind (`input_0.pb`, `input_1.pb`, ...) in a test data set.
+pub const MAX_SET_FILES: usize = 10_000;
