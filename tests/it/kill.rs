@@ -22,7 +22,8 @@ fn a_store_survives_two_hundred_kills_at_random_moments() {
     let published: Vec<(String, Digest)> = std::iter::once((format!("{NAME}.onnx"), sha256(&entry.content)))
         .chain(entry.beside.iter().map(|(name, content)| (name.clone(), sha256(content))))
         .collect();
-    let published: Vec<(&str, &Digest)> = published.iter().map(|(name, digest)| (name.as_str(), digest)).collect();
+    let published: Vec<(&str, &Digest)> =
+        published.iter().map(|(name, digest)| (name.as_str(), digest)).collect();
     let mirror = zoo_tests::mirror().onnx_entry(entry).pace(PACE).start().unwrap();
     let home = tempfile::tempdir().unwrap();
 

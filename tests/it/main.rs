@@ -2,6 +2,8 @@
 
 mod clients;
 mod fetch;
+mod kill;
 mod mirror;
 mod onnx;
+mod reliability;
 mod support;

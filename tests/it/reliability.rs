@@ -16,7 +16,8 @@ use zoo_mirror::{Content, Fault, FaultRule, Mirror};
 use zoo_tests::{onnx_hub, zoo_config};
 
 use crate::support::{
-    Finished, assert_store_keeps_its_promise, pull, remote, resolve, run, serving, sha256, zoo_command, zoo_command_on,
+    Finished, assert_store_keeps_its_promise, pull, remote, resolve, run, serving, sha256, zoo_command,
+    zoo_command_on,
 };
 
 const SIZE: u64 = 2 << 20;
@@ -86,7 +87,11 @@ async fn transfer_with(
     match (end, result) {
         (Whole, Ok(model)) => {
             assert_eq!(model.manifest.files[0].sha256, sha256(&content), "{fault}");
-            Row { fault, outcome: format!("whole: {}", if notes.is_empty() { "nothing to do" } else { &notes }), said: String::new() }
+            Row {
+                fault,
+                outcome: format!("whole: {}", if notes.is_empty() { "nothing to do" } else { &notes }),
+                said: String::new(),
+            }
         }
         (Error(kind), Err(error)) => {
             assert_eq!(error.kind(), kind, "{fault}: {error}");
@@ -119,9 +124,24 @@ async fn transfers() -> Vec<Row> {
     let stall = Fault::Stall { after: 0, millis: 20_000 };
     let flip = Fault::FlipByte { at: SIZE / 2 };
     let mut rows = vec![
-        transfer("the connection is cut in the middle", Whole, vec![rule(Fault::CutAfter { bytes: 700 * KIB }).times(1)]).await,
-        transfer("every connection is cut after 300 KiB", Whole, vec![rule(Fault::CutAfter { bytes: 300 * KIB })]).await,
-        transfer("the connection closes without an answer, once", Whole, vec![rule(Fault::DropConnection).times(1)]).await,
+        transfer(
+            "the connection is cut in the middle",
+            Whole,
+            vec![rule(Fault::CutAfter { bytes: 700 * KIB }).times(1)],
+        )
+        .await,
+        transfer(
+            "every connection is cut after 300 KiB",
+            Whole,
+            vec![rule(Fault::CutAfter { bytes: 300 * KIB })],
+        )
+        .await,
+        transfer(
+            "the connection closes without an answer, once",
+            Whole,
+            vec![rule(Fault::DropConnection).times(1)],
+        )
+        .await,
         transfer("the server falls silent, once", Whole, vec![rule(stall.clone()).times(1)]).await,
         transfer("the server stays silent", Error(ErrorKind::Network), vec![rule(stall)]).await,
         transfer("503, three times", Whole, vec![rule(status(503, None)).times(3)]).await,
@@ -131,21 +151,46 @@ async fn transfers() -> Vec<Row> {
         transfer("401", Error(ErrorKind::Denied), vec![rule(status(401, None)).everywhere()]).await,
         transfer("403", Error(ErrorKind::Denied), vec![rule(status(403, None)).everywhere()]).await,
         transfer("404", Error(ErrorKind::NotFound), vec![rule(status(404, None)).everywhere()]).await,
-        transfer("the file ends early, and its length says so", Error(ErrorKind::Verification), vec![rule(Fault::Truncate { lose: 10 })]).await,
+        transfer(
+            "the file ends early, and its length says so",
+            Error(ErrorKind::Verification),
+            vec![rule(Fault::Truncate { lose: 10 })],
+        )
+        .await,
         transfer("one bit is flipped on the way, once", Whole, vec![rule(flip.clone()).times(1)]).await,
         transfer("one bit is flipped at the source", Error(ErrorKind::Verification), vec![rule(flip)]).await,
-        transfer("a range is answered with the whole file", Whole, vec![
-            rule(Fault::CutAfter { bytes: 700 * KIB }).times(1),
-            rule(Fault::IgnoreRange).times(1),
-        ]).await,
-        transfer("the file changes between two requests, and back", Whole, vec![
-            rule(Fault::CutAfter { bytes: 700 * KIB }).times(1),
-            rule(Fault::ChangeEtag).times(1),
-        ]).await,
-        transfer("the file is replaced by another one", Error(ErrorKind::Verification), vec![rule(Fault::ChangeEtag)]).await,
-        transfer("redirects lead in a circle", Error(ErrorKind::Network), vec![rule(Fault::RedirectLoop)]).await,
-        transfer("a Git LFS pointer comes instead of the file", Error(ErrorKind::Verification), vec![rule(Fault::PointerText)]).await,
-        transfer("a login page comes instead of the file", Error(ErrorKind::Verification), vec![rule(Fault::HtmlPage)]).await,
+        transfer(
+            "a range is answered with the whole file",
+            Whole,
+            vec![rule(Fault::CutAfter { bytes: 700 * KIB }).times(1), rule(Fault::IgnoreRange).times(1)],
+        )
+        .await,
+        transfer(
+            "the file changes between two requests, and back",
+            Whole,
+            vec![rule(Fault::CutAfter { bytes: 700 * KIB }).times(1), rule(Fault::ChangeEtag).times(1)],
+        )
+        .await,
+        transfer(
+            "the file is replaced by another one",
+            Error(ErrorKind::Verification),
+            vec![rule(Fault::ChangeEtag)],
+        )
+        .await,
+        transfer("redirects lead in a circle", Error(ErrorKind::Network), vec![rule(Fault::RedirectLoop)])
+            .await,
+        transfer(
+            "a Git LFS pointer comes instead of the file",
+            Error(ErrorKind::Verification),
+            vec![rule(Fault::PointerText)],
+        )
+        .await,
+        transfer(
+            "a login page comes instead of the file",
+            Error(ErrorKind::Verification),
+            vec![rule(Fault::HtmlPage)],
+        )
+        .await,
     ];
     rows.push(
         transfer_with("the hub is down", Error(ErrorKind::Network), Vec::new(), |_, _, file| {
@@ -160,12 +205,22 @@ async fn transfers() -> Vec<Row> {
         .await,
     );
     rows.push(
-        transfer_with("a bit is flipped, and the hub publishes digests of pieces", Whole, vec![rule(Fault::FlipByte { at: SIZE / 2 }).times(1)], |_, _, file| {
-            file.pieces = Some(pieces());
+        transfer_with(
+            "a bit is flipped, and the hub publishes digests of pieces",
+            Whole,
+            vec![rule(Fault::FlipByte { at: SIZE / 2 }).times(1)],
+            |_, _, file| {
+                file.pieces = Some(pieces());
+            },
+        )
+        .await,
+    );
+    rows.push(
+        transfer_with("the network is forbidden", Error(ErrorKind::Offline), Vec::new(), |_, config, _| {
+            config.offline = true
         })
         .await,
     );
-    rows.push(transfer_with("the network is forbidden", Error(ErrorKind::Offline), Vec::new(), |_, config, _| config.offline = true).await);
     rows
 }
 
@@ -173,7 +228,8 @@ async fn transfers() -> Vec<Row> {
 fn pieces() -> Pieces {
     let mirror = serving(&[("a.bin", Content::Pattern(SIZE))]).start().unwrap();
     let url = resolve(&mirror, "a.bin");
-    let bytes = std::thread::spawn(move || run(async { reqwest::get(url).await.unwrap().bytes().await.unwrap() }));
+    let bytes =
+        std::thread::spawn(move || run(async { reqwest::get(url).await.unwrap().bytes().await.unwrap() }));
     let bytes = bytes.join().unwrap();
     let length = SIZE / 4;
     let digest = |part: &[u8]| match sha256(&Content::from(part.to_vec())) {
@@ -185,7 +241,8 @@ fn pieces() -> Pieces {
 
 /// Pulls from the ONNX Model Zoo and expects an error of this kind.
 async fn onnx(fault: &'static str, kind: ErrorKind, handle: &str, rules: Vec<FaultRule>) -> Row {
-    let mirror = rules.into_iter().fold(zoo_tests::mirror(), zoo_mirror::MirrorBuilder::fault).start().unwrap();
+    let mirror =
+        rules.into_iter().fold(zoo_tests::mirror(), zoo_mirror::MirrorBuilder::fault).start().unwrap();
     let home = tempfile::tempdir().unwrap();
     let handle: Handle = handle.parse().unwrap();
     let error = onnx_hub(home.path(), &mirror).pull(&handle).await.expect_err(fault);
@@ -201,13 +258,19 @@ async fn names_and_archives() -> Vec<Row> {
     vec![
         onnx("a mistyped name", ErrorKind::NotFound, "onnx:mnits-12", Vec::new()).await,
         onnx("an opset that does not exist", ErrorKind::NotFound, "onnx:mnist@99", Vec::new()).await,
-        onnx("a model's archive is cut short at the source", ErrorKind::Verification, "onnx:inception-v1-9", vec![
-            FaultRule::new(archive, Fault::Truncate { lose: 100 }),
-        ])
+        onnx(
+            "a model's archive is cut short at the source",
+            ErrorKind::Verification,
+            "onnx:inception-v1-9",
+            vec![FaultRule::new(archive, Fault::Truncate { lose: 100 })],
+        )
         .await,
-        onnx("a model's archive was tampered with", ErrorKind::Verification, "onnx:inception-v1-9", vec![
-            FaultRule::new(archive, Fault::FlipByte { at: 1000 }),
-        ])
+        onnx(
+            "a model's archive was tampered with",
+            ErrorKind::Verification,
+            "onnx:inception-v1-9",
+            vec![FaultRule::new(archive, Fault::FlipByte { at: 1000 })],
+        )
         .await,
     ]
 }
@@ -231,7 +294,10 @@ fn local_files() -> Vec<Row> {
     escaping.append(&header, &b"abc"[..]).unwrap();
     let cases: Vec<(&'static str, PathBuf)> = vec![
         ("a truncated archive on disk", write("cut.tar.gz", &archive[..archive.len() / 2])),
-        ("an archive that would write outside its folder", write("escape.tar", &escaping.into_inner().unwrap())),
+        (
+            "an archive that would write outside its folder",
+            write("escape.tar", &escaping.into_inner().unwrap()),
+        ),
         ("a truncated model on disk", write("cut.onnx", &model[..model.len() / 2])),
         ("a page of HTML under a model's name", write("page.onnx", b"<!DOCTYPE html><html></html>")),
     ];
@@ -242,7 +308,11 @@ fn local_files() -> Vec<Row> {
             let before = zoo_core::fs::list_dir(folder.path()).unwrap().len();
             let path = path.display().to_string();
             let said = zoo_command(home.path(), None, &["stage", &path]).refused(7);
-            assert_eq!(zoo_core::fs::list_dir(folder.path()).unwrap().len(), before, "{fault}: something was left behind");
+            assert_eq!(
+                zoo_core::fs::list_dir(folder.path()).unwrap().len(),
+                before,
+                "{fault}: something was left behind"
+            );
             let said = said.replace(&folder.path().display().to_string(), ".");
             Row { fault, outcome: "nothing is written".into(), said: tidy(&said, home.path(), None) }
         })
@@ -259,8 +329,17 @@ fn disks() -> Vec<Row> {
         ("the store may not be written", "mount -t tmpfs -o ro tmpfs"),
     ] {
         let home = tempfile::tempdir().unwrap();
-        let said = zoo_command_on(mount, home.path(), &mirror, &["pull", "onnx:super-resolution-10", "onnx:bertsquad-12"]);
-        rows.push(Row { fault, outcome: "nothing is written".into(), said: tidy(&said.refused(8), home.path(), Some(&mirror)) });
+        let said = zoo_command_on(
+            mount,
+            home.path(),
+            &mirror,
+            &["pull", "onnx:super-resolution-10", "onnx:bertsquad-12"],
+        );
+        rows.push(Row {
+            fault,
+            outcome: "nothing is written".into(),
+            said: tidy(&said.refused(8), home.path(), Some(&mirror)),
+        });
     }
     rows
 }
@@ -285,6 +364,11 @@ fn the_table_of_faults_is_what_happens() {
         rows.extend(disks());
     }
     let text = table(&rows);
-    zoo_tests::documents::generated("docs/reliability.md", "faults", &text, zoo_tests::documents::accepting())
-        .unwrap_or_else(|outdated| panic!("{outdated}"));
+    zoo_tests::documents::generated(
+        "docs/reliability.md",
+        "faults",
+        &text,
+        zoo_tests::documents::accepting(),
+    )
+    .unwrap_or_else(|outdated| panic!("{outdated}"));
 }

@@ -1,2 +1,7 @@
 //! The `zoo` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    zoo_cli::main()
+}

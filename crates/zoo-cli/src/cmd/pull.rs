@@ -1,0 +1,42 @@
+//! `zoo pull`: fetches, proves, keeps and stages, and prints what a framework opens, one path a line.
+
+use std::slice;
+
+use crate::args::Pull;
+use crate::cmd::{App, staged_json};
+use crate::exit::{Exit, Result};
+use crate::hubs::Wishes;
+
+pub(super) async fn run(args: &Pull, app: &App) -> Result<Exit> {
+    let hubs = app.hubs()?;
+    let wishes = Wishes { to: args.to.into_iter().collect(), ..Wishes::default() };
+    let mut wanted = Vec::new();
+    for text in &args.handles {
+        let name = hubs.name(text)?;
+        name.allow(&wishes)?;
+        let here = hubs.find(&name).await?;
+        // A wrong name should not come to light after hours of fetching the others.
+        if here.is_none() && args.handles.len() > 1 && !hubs.offline() {
+            hubs.about(&name).await?;
+        }
+        wanted.push((name, here));
+    }
+    let mut documents = Vec::new();
+    for (name, here) in wanted {
+        let model = match here {
+            Some(model) => model,
+            None => hubs.pull(&name).await?,
+        };
+        for staged in model.stage(&wishes.to)? {
+            if app.out.is_json() {
+                documents.push(staged_json(slice::from_ref(&staged)));
+            } else {
+                app.out.path(&staged.path())?;
+            }
+        }
+    }
+    if app.out.is_json() {
+        app.out.json(&documents)?;
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,42 @@
+//! `zoo stage`: makes a model ready for a framework, and prints what that opens, one path a line.
+
+use crate::args::Stage;
+use crate::cmd::{App, blocking, staged_json};
+use crate::exit::{Exit, Result};
+use crate::hubs::{self, Wishes};
+
+pub(super) async fn run(args: &Stage, app: &App) -> Result<Exit> {
+    let wishes = Wishes {
+        to: args.to.clone(),
+        arch: args.arch.clone(),
+        task: args.task.clone(),
+        auto: args.auto.clone(),
+    };
+    let (out, link) = (args.out.clone(), args.link);
+    let staged = match hubs::as_path(&args.model)? {
+        Some(path) => {
+            vec![blocking(move || hubs::stage_local(&path, &wishes, out.as_deref(), link)).await?]
+        }
+        None => {
+            let hubs = app.hubs()?;
+            let name = hubs.name(&args.model)?;
+            name.allow(&wishes)?;
+            let model = match hubs.find(&name).await? {
+                Some(model) => model,
+                None => hubs.pull(&name).await?,
+            };
+            match out {
+                Some(out) => vec![blocking(move || model.export(&wishes.to, &out, link)).await?],
+                None => model.stage(&args.to)?,
+            }
+        }
+    };
+    if app.out.is_json() {
+        app.out.json(&staged_json(&staged))?;
+    } else {
+        for staged in &staged {
+            app.out.path(&staged.path())?;
+        }
+    }
+    Ok(Exit::Ok)
+}
