@@ -134,6 +134,30 @@ fn an_interrupted_transfer_goes_on_in_another_process_where_it_was() {
 }
 
 #[test]
+fn a_transfer_in_ranges_goes_on_in_ranges() {
+    run(async {
+        let content = Content::Pattern(96 * MIB);
+        let mirror = serving(&[("a.bin", content.clone())]).pace(6 * MIB).start().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let file = remote(&mirror, "a.bin", &content);
+        let task = {
+            let zoo = Zoo::open(zoo_config(home.path()));
+            let file = file.clone();
+            tokio::spawn(async move { pull(&zoo, "a", &[file]).await })
+        };
+        until("several connections to be at work", || sent(&mirror) > 40 * MIB).await;
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        mirror.clear_log();
+        pull(&Zoo::open(zoo_config(home.path())), "a", &[file]).await.unwrap();
+        let requests = content_requests(&mirror);
+        let connections: std::collections::BTreeSet<u64> = requests.iter().map(|l| l.connection).collect();
+        assert!(connections.len() > 4, "{} connections after the interruption", connections.len());
+        assert!(sent(&mirror) < 64 * MIB, "{} bytes sent again", sent(&mirror));
+    });
+}
+
+#[test]
 fn a_broken_connection_is_resumed_and_a_changed_file_is_begun_anew() {
     run(async {
         let content = Content::Pattern(4 * MIB);

@@ -8,7 +8,7 @@ use zoo_core::error::ErrorKind;
 use zoo_core::handle::Handle;
 use zoo_core::stage::{StageOptions, Target};
 use zoo_mirror::{Fault, FaultRule, Mirror, Role};
-use zoo_onnx::{Hub, Model};
+use zoo_onnx::{Hub, Model, OnnxConfig};
 use zoo_tests::{onnx_config, onnx_hub, zoo_config};
 
 use crate::support::run;
@@ -248,6 +248,11 @@ fn copies_of_other_tools_are_proved_and_adopted() {
             assert!(asked(&mirror, Role::HuggingFace).is_empty(), "{place}");
             assert_eq!(Path::new(&model.manifest().files[0].source), path);
 
+            // It needs no network, as long as the catalogue is at hand.
+            zoo_core::store::Store::new(home.path()).remove(model.stored()).unwrap();
+            let hub = offline_hub_with_caches(home.path(), &mirror, cache.path());
+            assert_eq!(pull(&hub, "mnist-12").await.manifest().files[0].sha256.hex(), digest);
+
             // One of these caches is damaged: the hub is asked instead, and the cache left as it was.
             if i == 0 {
                 let home = tempfile::tempdir().unwrap();
@@ -261,11 +266,51 @@ fn copies_of_other_tools_are_proved_and_adopted() {
     });
 }
 
-fn hub_with_caches(home: &Path, mirror: &Mirror, cache: &Path) -> Hub {
+fn with_caches(mirror: &Mirror, cache: &Path) -> OnnxConfig {
     let mut config = onnx_config(mirror);
     config.caches.push(cache.join("onnx"));
     config.hf_caches.push(cache.join("hf"));
-    Hub::with(&Zoo::open(zoo_config(home)), config)
+    config
+}
+
+fn hub_with_caches(home: &Path, mirror: &Mirror, cache: &Path) -> Hub {
+    Hub::with(&Zoo::open(zoo_config(home)), with_caches(mirror, cache))
+}
+
+fn offline_hub_with_caches(home: &Path, mirror: &Mirror, cache: &Path) -> Hub {
+    let mut config = zoo_config(home);
+    config.offline = true;
+    Hub::with(&Zoo::open(config), with_caches(mirror, cache))
+}
+
+#[test]
+fn a_damaged_manifest_is_written_anew_and_a_repair_keeps_what_else_is_there() {
+    run(async {
+        let mirror = zoo_tests::mirror().start().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let hub = onnx_hub(home.path(), &mirror);
+        let model = pull(&hub, "mnist-12").await;
+        hub.test_data(&model).await.unwrap();
+        let stored = |model: &Model| model.manifest().files.len();
+        assert_eq!(stored(&pull(&hub, "mnist-12").await), 5);
+
+        zoo_core::fs::remove_file(&model.path()).unwrap();
+        let repaired = pull(&hub, "mnist-12").await;
+        assert_eq!(stored(&repaired), 5, "the test data is still listed");
+        mirror.clear_log();
+        assert_eq!(hub.test_data(&repaired).await.unwrap().len(), 2);
+        assert!(mirror.log().is_empty());
+
+        let manifest = model.folder().join("zoo.json");
+        zoo_core::fs::write_atomic(&manifest, b"{ cut", false).unwrap();
+        let again = pull(&hub, "mnist-12").await;
+        assert_eq!(again.manifest().files[0], repaired.manifest().files[0]);
+        assert!(asked(&mirror, Role::HuggingFaceContent).is_empty(), "the file itself was good");
+
+        zoo_core::fs::write_atomic(&manifest, b"{\"schema\": 99}", false).unwrap();
+        let error = hub.pull(&handle("mnist-12")).await.unwrap_err();
+        assert!(error.to_string().contains("newer zoo") && error.hint().is_some(), "{error}");
+    });
 }
 
 #[test]

@@ -292,22 +292,23 @@ fn local_files() -> Vec<Row> {
     header.set_size(3);
     header.set_cksum();
     escaping.append(&header, &b"abc"[..]).unwrap();
-    let cases: Vec<(&'static str, PathBuf)> = vec![
-        ("a truncated archive on disk", write("cut.tar.gz", &archive[..archive.len() / 2])),
+    let cases: Vec<(&'static str, i32, PathBuf)> = vec![
+        ("a truncated archive on disk", 6, write("cut.tar.gz", &archive[..archive.len() / 2])),
         (
             "an archive that would write outside its folder",
+            7,
             write("escape.tar", &escaping.into_inner().unwrap()),
         ),
-        ("a truncated model on disk", write("cut.onnx", &model[..model.len() / 2])),
-        ("a page of HTML under a model's name", write("page.onnx", b"<!DOCTYPE html><html></html>")),
+        ("a truncated model on disk", 7, write("cut.onnx", &model[..model.len() / 2])),
+        ("a page of HTML under a model's name", 7, write("page.onnx", b"<!DOCTYPE html><html></html>")),
     ];
     let home = tempfile::tempdir().unwrap();
     cases
         .into_iter()
-        .map(|(fault, path)| {
+        .map(|(fault, code, path)| {
             let before = zoo_core::fs::list_dir(folder.path()).unwrap().len();
             let path = path.display().to_string();
-            let said = zoo_command(home.path(), None, &["stage", &path]).refused(7);
+            let said = zoo_command(home.path(), None, &["stage", &path]).refused(code);
             assert_eq!(
                 zoo_core::fs::list_dir(folder.path()).unwrap().len(),
                 before,
@@ -326,6 +327,8 @@ fn disks() -> Vec<Row> {
     let mut rows = Vec::new();
     for (fault, mount) in [
         ("the disk is too small", "mount -t tmpfs -o size=64k tmpfs"),
+        // Room for bytes but not for names: what a disk says that fills up while zoo writes.
+        ("the disk fills up on the way", "mount -t tmpfs -o size=4m,nr_inodes=12 tmpfs"),
         ("the store may not be written", "mount -t tmpfs -o ro tmpfs"),
     ] {
         let home = tempfile::tempdir().unwrap();

@@ -90,7 +90,7 @@ enum Told {
     Failed(String),
     /// Something worth a line that stays.
     Line(String),
-    /// A file is done.
+    /// A file is done, or given up.
     Done(FileId, String),
 }
 
@@ -151,7 +151,6 @@ impl Transfers {
                 Told::Failed(text)
             }
             Event::Restart { file, reason, lost } => {
-                // What an earlier run left may prove damaged before the file's `Start`, which then knows what is left.
                 let Some(transfer) = self.active.get_mut(file) else { return Told::Nothing };
                 transfer.have = transfer.have.saturating_sub(*lost);
                 transfer.told.1 = transfer.told.1.min(transfer.have);
@@ -181,6 +180,11 @@ impl Transfers {
                 let took = time(now.saturating_duration_since(transfer.began));
                 Told::Done(*file, format!("fetched {} ({} in {took})", transfer.path, human(*size)))
             }
+            // Why, the command's own error says at its end.
+            Event::Failed { file, .. } => match self.active.remove(file) {
+                Some(transfer) => Told::Done(*file, format!("gave up on {}", transfer.path)),
+                None => Told::Nothing,
+            },
             Event::Reused { path, from, size } => {
                 let from = from.display().to_string();
                 Told::Line(format!("reused {} ({}) from {}", plain(path), human(*size), plain(&from)))
@@ -583,6 +587,7 @@ mod tests {
             say(Event::Reused { path: "m.onnx", from, size: 3 }),
             "reused m.onnx (3 B) from elsewhere"
         );
+        assert_eq!(say(Event::Failed { file: ID, reason: "gone" }), "", "given up without a beginning");
         assert_eq!(say(Event::Done { file: ID, size: 1 }), "", "an end without a beginning");
     }
 

@@ -12,7 +12,7 @@ use zoo_core::archive::ArchiveKind;
 use zoo_core::digest::Digest;
 use zoo_core::handle::{Handle, ModelName, Revision, Spelling, nearest};
 use zoo_core::http::Credential;
-use zoo_core::manifest::{Manifest, Staged};
+use zoo_core::manifest::Manifest;
 use zoo_core::progress::Progress;
 use zoo_core::stage::{StageOptions, StagedModel, Target};
 use zoo_core::store::{Store, StoredModel};
@@ -420,43 +420,10 @@ impl Model {
                     return Err(Failure::usage("only `onnx` can be written to a folder of its own")
                         .hint("leave out -o to get the path in the store"));
                 }
-                onnx_folder(&model.path(), model.manifest(), out, link)
+                Ok(model.export(out, link)?)
             }
         }
     }
-}
-
-/// Makes a folder of an ONNX file of which a manifest is known. The new manifest keeps what is known of the model, and vouches
-/// for the files under the names that they have there.
-fn onnx_folder(file: &Path, manifest: &Manifest, out: &Path, link: bool) -> Result<StagedModel> {
-    let options = LocalOptions { out: Some(out.to_owned()), link };
-    let staged = zoo_onnx::local::stage(file, &options)?;
-    let manifest = exported(manifest, &staged);
-    manifest.write(out)?;
-    Ok(StagedModel::new(out.to_owned(), staged.staged().clone(), manifest))
-}
-
-/// The manifest of a stored model, rewritten for a folder to which its staged form was copied.
-fn exported(stored: &Manifest, staged: &StagedModel) -> Manifest {
-    let mut manifest = stored.clone();
-    let before = stored.staged(&staged.staged().target);
-    let folder = before.and_then(|b| b.path.as_str().rsplit_once('/')).map_or("", |(folder, _)| folder);
-    manifest.files.clear();
-    for entry in &stored.files {
-        let mut entry = entry.clone();
-        let path = if before.is_some_and(|b| b.path == entry.path) {
-            Some(staged.staged().path.clone())
-        } else {
-            let below = entry.path.as_str().strip_prefix(folder).map(|rest| rest.trim_start_matches('/'));
-            below.and_then(|rest| staged.staged().with.iter().find(|with| with.as_str() == rest)).cloned()
-        };
-        let Some(path) = path else { continue };
-        entry.path = path;
-        entry.mtime_ns = None;
-        manifest.files.push(entry);
-    }
-    manifest.staged = vec![staged.staged().clone()];
-    manifest
 }
 
 /// The file or folder that a word means; `None` if it can only be a name.
@@ -513,22 +480,8 @@ pub(crate) fn stage_local(
     if wishes.to.contains(&Target::Original) {
         return Err(Failure::usage("`original` means the files of a hub, and this one comes from no hub"));
     }
-    match (staged_before(path)?, out) {
-        (Some(staged), None) => Ok(staged),
-        (Some(staged), Some(out)) => onnx_folder(&staged.path(), staged.manifest(), out, link),
-        (None, out) => {
-            let options = LocalOptions { out: out.map(Path::to_owned), link };
-            Ok(zoo_onnx::local::stage(path, &options)?)
-        }
-    }
-}
-
-/// A folder that zoo staged says in its manifest what is in it, and where.
-fn staged_before(folder: &Path) -> Result<Option<StagedModel>> {
-    let Some(model) = StoredModel::read(folder)? else { return Ok(None) };
-    let staged = model.manifest.staged(Target::Onnx.name()).cloned();
-    let whole = |staged: &Staged| staged.path.under(folder).is_file();
-    Ok(staged.filter(whole).map(|staged| StagedModel::new(folder.to_owned(), staged, model.manifest)))
+    let options = LocalOptions { out: out.map(Path::to_owned), link };
+    Ok(zoo_onnx::local::stage(path, &options)?)
 }
 
 /// What a local file is, without writing anything.
@@ -570,10 +523,6 @@ fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zoo_core::digest::Digest;
-    use zoo_core::manifest::FileEntry;
-    use zoo_core::path::EntryPath;
-    use zoo_core::store::ModelKey;
 
     fn hubs(home: &Path) -> Hubs {
         let zoo = Zoo::open(ZooConfig::new(home));
@@ -630,35 +579,6 @@ mod tests {
         assert!(
             onnx_allows(&Wishes { to: vec![Target::Onnx, Target::Original], ..Wishes::default() }).is_ok()
         );
-    }
-
-    #[test]
-    fn an_exported_manifest_vouches_for_the_files_under_their_new_names() {
-        let path = |text: &str| EntryPath::new(text).unwrap();
-        let entry = |text: &str, fill: u8| {
-            let mut entry = FileEntry::new(path(text), 1, Digest::Sha256([fill; 32]), vec![], "s".into());
-            entry.mtime_ns = Some(1);
-            entry
-        };
-        let key = ModelKey::new("onnx", "m-1", "abc").unwrap();
-        let files = vec![
-            entry("original/m-1.onnx", 1),
-            entry("original/data/w.bin", 2),
-            entry("original/test_data_set_0/input_0.pb", 3),
-        ];
-        let mut stored = Manifest::new("onnx:m-1".into(), key.ecosystem, key.name, key.revision, files);
-        stored.model.licence = Some("MIT".into());
-        stored.add_staged(Staged::new("onnx", path("original/m-1.onnx"), vec![path("original/data/w.bin")]));
-        let staged = Staged::new("onnx", path("model.onnx"), vec![path("data/w.bin")]);
-        let staged = StagedModel::new("out".into(), staged, stored.clone());
-        let manifest = exported(&stored, &staged);
-        let files: Vec<(&str, &Digest, Option<i64>)> =
-            manifest.files.iter().map(|f| (f.path.as_str(), &f.sha256, f.mtime_ns)).collect();
-        let expected =
-            [("data/w.bin", &Digest::Sha256([2; 32]), None), ("model.onnx", &Digest::Sha256([1; 32]), None)];
-        assert_eq!(files, expected);
-        assert_eq!(manifest.staged("onnx").unwrap().path.as_str(), "model.onnx");
-        assert_eq!((manifest.handle.as_str(), manifest.model.licence.as_deref()), ("onnx:m-1", Some("MIT")));
     }
 
     #[tokio::test]

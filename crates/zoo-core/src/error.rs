@@ -175,13 +175,21 @@ pub enum Error {
         /// Stored models with similar names.
         nearest: Vec<String>,
     },
-    /// A manifest that cannot be read.
-    #[error("the manifest `{}` cannot be used: {reason}", .path.display())]
+    /// A manifest that is damaged.
+    #[error("the manifest `{}` is damaged: {reason}", .path.display())]
     Manifest {
         /// The `zoo.json`.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A manifest that is none of ours to judge: a newer zoo wrote it.
+    #[error("the manifest `{}` has schema {schema}, written by a newer zoo; this one reads up to {}", .path.display(), crate::manifest::SCHEMA)]
+    NewerManifest {
+        /// The `zoo.json`.
+        path: PathBuf,
+        /// Its schema.
+        schema: u32,
     },
     /// A hub's own catalogue or API answer that cannot be understood.
     #[error("the answer of {url} cannot be used: {reason}")]
@@ -293,7 +301,9 @@ impl Error {
             }
             Self::Offline { .. } => ErrorKind::Offline,
             Self::Archive(ArchiveError::Truncated { .. }) => ErrorKind::Verification,
-            Self::Manifest { .. } | Self::Path(_) | Self::Archive(_) => ErrorKind::Refused,
+            Self::Manifest { .. } | Self::NewerManifest { .. } | Self::Path(_) | Self::Archive(_) => {
+                ErrorKind::Refused
+            }
         }
     }
 
@@ -336,7 +346,10 @@ impl Error {
                 let kind = self.kind();
                 attempts.iter().find(|e| e.kind() == kind).and_then(Self::hint)
             }
-            Self::Manifest { .. } => Some("`zoo cache rm` removes the model, and pulling it again makes a new manifest".into()),
+            Self::Manifest { .. } => {
+                Some("pulling the model again repairs it; `zoo cache gc --unfinished` removes it".into())
+            }
+            Self::NewerManifest { .. } => Some("use the newer zoo, or another store (ZOO_HOME)".into()),
             Self::Archive(e) => e.hint(),
             Self::UnknownRevision { .. } | Self::Path(_) | Self::Client { .. } => None,
         }

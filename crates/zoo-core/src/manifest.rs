@@ -185,6 +185,15 @@ impl std::fmt::Display for Dim {
     }
 }
 
+/// Why bytes are no manifest that this code can use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreadable {
+    /// They are of this later schema.
+    Newer(u32),
+    /// They make no sense; this is why.
+    Damaged(String),
+}
+
 impl Manifest {
     /// A manifest with nothing staged and nothing known yet.
     pub fn new(
@@ -217,23 +226,24 @@ impl Manifest {
             return Ok(None);
         }
         let bytes = fs::read_bounded(&path, MAX_BYTES)?;
-        Self::parse(&bytes).map(Some).map_err(|reason| Error::Manifest { path, reason })
+        Self::parse(&bytes).map(Some).map_err(|unreadable| match unreadable {
+            Unreadable::Newer(schema) => Error::NewerManifest { path, schema },
+            Unreadable::Damaged(reason) => Error::Manifest { path, reason },
+        })
     }
 
     /// Parses and checks the schema version.
-    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
+    pub fn parse(bytes: &[u8]) -> std::result::Result<Self, Unreadable> {
         #[derive(Deserialize)]
         struct Version {
             schema: u32,
         }
-        let version: Version = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let damaged = |e: serde_json::Error| Unreadable::Damaged(e.to_string());
+        let version: Version = serde_json::from_slice(bytes).map_err(damaged)?;
         if version.schema > SCHEMA {
-            return Err(format!(
-                "it has schema {}, written by a newer zoo; this one reads up to {SCHEMA}",
-                version.schema
-            ));
+            return Err(Unreadable::Newer(version.schema));
         }
-        serde_json::from_slice(bytes).map_err(|e| e.to_string())
+        serde_json::from_slice(bytes).map_err(damaged)
     }
 
     /// Writes `zoo.json` into `folder`, atomically and durably.
@@ -337,9 +347,13 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_schema_is_refused_in_words() {
+    fn a_newer_schema_is_told_apart_from_damage() {
         let text = sample().to_json().replace("\"schema\": 1", "\"schema\": 2");
-        assert!(Manifest::parse(text.as_bytes()).unwrap_err().contains("newer zoo"));
+        assert_eq!(Manifest::parse(text.as_bytes()), Err(Unreadable::Newer(2)));
+        let dir = tempfile::tempdir().unwrap();
+        fs::write_atomic(&dir.path().join(FILE_NAME), text.as_bytes(), false).unwrap();
+        let error = Manifest::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("newer zoo"), "{error}");
         assert!(Manifest::parse(b"{}").is_err());
         assert!(Manifest::parse(b"\xff").is_err());
     }
@@ -347,7 +361,11 @@ mod tests {
     #[test]
     fn a_path_that_escapes_is_refused_on_reading() {
         let text = sample().to_json().replace("original/mnist-12.onnx", "../../etc/passwd");
-        assert!(Manifest::parse(text.as_bytes()).unwrap_err().contains("safe relative path"));
+        let refused = Manifest::parse(text.as_bytes());
+        assert!(
+            matches!(&refused, Err(Unreadable::Damaged(reason)) if reason.contains("safe relative path")),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What is happening, as events. Libraries never draw: whoever wants bars implements [`Progress`]. With nobody
 //! listening nothing is built and nothing is called.
 //!
-//! Order per file: `Start`, then any number of `Bytes`, `Retry`, `Restart`, `Connections`, then `Verify`, then `Done`; or `Reused`
-//! alone; or nothing more, when the pull fails (the error says why). Events of different files interleave. They come
-//! from worker threads, and a slow listener slows the transfer: do not block.
+//! Order per file: `Start` (again for each further source), then any number of `Bytes`, `Retry`, `Restart`, `Connections`, then
+//! `Verify`, then `Done` or `Failed`; or `Reused` alone; or nothing more, when the pull is cancelled. Events of different
+//! files interleave. They come from worker threads, and a slow listener slows the transfer: do not block.
 
 use std::fmt;
 use std::path::Path;
@@ -71,12 +71,19 @@ pub enum Event<'a> {
         /// The file.
         file: FileId,
     },
-    /// The file was proved and has its name.
+    /// The file was proved and is in its place.
     Done {
         /// The file.
         file: FileId,
         /// Its length in bytes.
         size: u64,
+    },
+    /// The file was given up. The pull's own error says more.
+    Failed {
+        /// The file.
+        file: FileId,
+        /// Why.
+        reason: &'a str,
     },
     /// The content was on this machine already: it was verified and linked or copied instead of fetched.
     Reused {

@@ -13,6 +13,9 @@ use crate::content::Content;
 use crate::faults::Fault;
 use crate::log::Sent;
 
+/// How long a body waits before it breaks off, so that what it sent is on the wire.
+const FLUSHED_AFTER: Duration = Duration::from_millis(5);
+
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
 /// A token bucket that all answers on one connection share.
@@ -64,6 +67,8 @@ async fn step(plan: Plan, at: u64, mut stalled: bool) -> Option<Step> {
     let mut end = plan.to;
     if let Some(Fault::CutAfter { bytes }) = plan.fault {
         if done >= bytes {
+            // What came before is to arrive: the server flushes while it waits for more.
+            tokio::time::sleep(FLUSHED_AFTER).await;
             let to = plan.to;
             return Some((Err(std::io::Error::other("cut on request")), (plan, to, stalled)));
         }

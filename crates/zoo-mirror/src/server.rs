@@ -302,6 +302,8 @@ pub(crate) struct Ask {
     pub(crate) method: Method,
     /// Path without query, still percent-encoded.
     pub(crate) path: String,
+    /// Path and query as they came.
+    pub(crate) target: String,
     /// Its parts, decoded.
     pub(crate) parts: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
@@ -327,6 +329,7 @@ fn decoded(part: &str) -> String {
 async fn read(via: Via, request: Request<Incoming>) -> Ask {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
+    let target = head.uri.path_and_query().map_or_else(|| path.clone(), ToString::to_string);
     let query = url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     Ask {
         via,
@@ -334,6 +337,7 @@ async fn read(via: Via, request: Request<Incoming>) -> Ask {
         parts: path.split('/').filter(|part| !part.is_empty()).map(decoded).collect(),
         query: query.into_owned().collect(),
         path,
+        target,
         headers: head.headers,
         body: Limited::new(body, MAX_REQUEST_BODY)
             .collect()
@@ -395,7 +399,7 @@ async fn answer(
             return Err(Dropped);
         }
         Some(Fault::Status { code, retry_after }) => (failed(code, retry_after), None),
-        Some(Fault::RedirectLoop) => (moved(&ask.path), None),
+        Some(Fault::RedirectLoop) => (moved(&ask.target), None),
         Some(Fault::HtmlPage) => (page(), None),
         Some(Fault::PointerText) => (pointer_instead(&reply), None),
         fault => match reply {

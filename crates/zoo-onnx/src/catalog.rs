@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use zoo_core::digest::Digest;
 use zoo_core::error::Error;
-use zoo_core::handle::nearest;
+use zoo_core::handle::nearest as nearest_names;
 use zoo_core::path::EntryPath;
 
 const MANIFEST: &str = include_str!("../catalog/manifest.json");
@@ -202,12 +202,15 @@ impl Catalog {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let lower = name.to_lowercase();
-        // A model's newest form stands for all of its opsets, or they would fill the answer.
         let names = self.entries.iter().map(|e| e.name.as_str());
         let models = self.entries.iter().filter_map(|e| e.model.as_deref());
-        let near = nearest(&lower, names.chain(models), 3);
-        let nearest = near.iter().map(|n| format!("onnx:{n}")).collect();
+        let mut nearest: Vec<String> = Vec::new();
+        // A model and its file are near for the same reason; one of them is enough.
+        for near in nearest_names(&name.to_lowercase(), names.chain(models), 6) {
+            let handle = self.find(&near, None).map(|e| format!("onnx:{}", e.name));
+            nearest.extend(handle.ok().filter(|handle| !nearest.contains(handle)));
+        }
+        nearest.truncate(3);
         Error::UnknownModel { hub: HUB.into(), name: name.to_owned(), nearest }
     }
 }

@@ -83,7 +83,9 @@ impl Error {
             }
             Self::Target { .. } => Some("it stages as `onnx` (checked, in place) or `original`".into()),
             Self::NoTestData { .. } => Some("run it on generated inputs with `zoo run`".into()),
-            Self::NotOneModel { found, .. } if found.is_empty() => None,
+            Self::NotOneModel { found, .. } if found.is_empty() => {
+                Some("name the .onnx file itself, or the folder that holds it".into())
+            }
             Self::NotOneModel { .. } => Some("name the one that you mean".into()),
             Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist yet".into()),
         }

@@ -117,7 +117,7 @@ impl Hub {
         let catalog = self.catalog().await;
         let revision = handle.revision.as_ref().map(Revision::as_str);
         let mut entry = catalog.find(handle.name.as_str(), revision)?.clone();
-        if !entry.is_validated() && !self.zoo.offline() {
+        if !entry.is_validated() {
             // No manifest lists exports; their Git LFS pointers are what the repository publishes.
             if let Some((digest, bytes)) = self.pointer(entry.path.as_str()).await {
                 entry.sha256 = Some(digest);
@@ -143,7 +143,7 @@ impl Hub {
         match found {
             Some(model) => match self.zoo.begin(&model.key()).await {
                 Ok(Begin::Stored(model)) => Ok(Some(Model::new(*model))),
-                Ok(Begin::Fresh(_)) | Err(CoreError::Offline { .. }) => Ok(None),
+                Ok(Begin::Fresh(_)) => Ok(None),
                 Err(error) => Err(error.into()),
             },
             None => Ok(None),
@@ -155,15 +155,11 @@ impl Hub {
         if let Some(model) = self.find(handle).await? {
             return Ok(model);
         }
-        if self.zoo.offline() {
-            self.local_catalog()
-                .find(handle.name.as_str(), handle.revision.as_ref().map(Revision::as_str))?;
-            let what = format!("`{handle}`");
-            return Err(
-                CoreError::Offline { what, nearest: self.zoo.store().nearest(handle.name.as_str()) }.into()
-            );
-        }
         let resolution = self.resolve(handle).await?;
+        if self.zoo.offline() && !self.zoo.has_copies(&resolution.files) {
+            let nearest = self.zoo.store().nearest(handle.name.as_str());
+            return Err(CoreError::Offline { what: format!("`{handle}`"), nearest }.into());
+        }
         let mut pull = match self.zoo.begin(&resolution.key).await? {
             Begin::Stored(model) => return Ok(Model::new(*model)),
             Begin::Fresh(pull) => pull,

@@ -19,6 +19,7 @@ mod archive;
 pub mod catalog;
 mod describe;
 mod error;
+mod export;
 mod hub;
 pub mod local;
 mod model;

@@ -13,11 +13,12 @@ use zoo_core::handle::{Ecosystem, ModelName, Revision};
 use zoo_core::manifest::{Manifest, Staged};
 use zoo_core::path::EntryPath;
 use zoo_core::stage::{StagedModel, Target};
-use zoo_core::store::place_file;
+use zoo_core::store::{StoredModel, place_file};
 
 use crate::archive::sniff;
 use crate::describe::{Described, describe};
 use crate::error::{Error, Result};
+use crate::export::export;
 use crate::hub::Hub;
 
 /// How to stage a local file.
@@ -29,7 +30,7 @@ pub struct LocalOptions {
     pub link: bool,
 }
 
-/// Stages a `.onnx` file, a folder that holds exactly one, or an archive (zip, tar, gzip) of one.
+/// Stages a `.onnx` file, a folder that holds exactly one (or that zoo staged before), or an archive (zip, tar, gzip) of one.
 pub fn stage(path: &Path, options: &LocalOptions) -> Result<StagedModel> {
     let meta = std::fs::metadata(path).map_err(|source| CoreError::Io {
         action: "open",
@@ -37,27 +38,43 @@ pub fn stage(path: &Path, options: &LocalOptions) -> Result<StagedModel> {
         source,
     })?;
     if meta.is_dir() {
-        return from_file(&only_model(path)?, path, options);
+        return match (staged_before(path)?, &options.out) {
+            (Some(staged), None) => Ok(staged),
+            (Some(staged), Some(out)) => export(&staged.path(), staged.manifest(), out, options.link),
+            (None, _) => stage_file(&only_model(path)?, path, options),
+        };
     }
     match sniff(path)? {
-        None => from_file(path, path, options),
+        None => stage_file(path, path, options),
         Some(kind) => from_archive(path, kind, options),
     }
 }
 
-/// The one `.onnx` in a folder (not below it); `model.onnx` wins where there are several.
+/// A folder that zoo staged says in its manifest what is in it, and where.
+fn staged_before(folder: &Path) -> Result<Option<StagedModel>> {
+    let Some(model) = StoredModel::read(folder)? else { return Ok(None) };
+    let staged = model.manifest.staged(Target::Onnx.name()).cloned();
+    let whole = |staged: &Staged| staged.path.under(folder).is_file();
+    Ok(staged.filter(whole).map(|staged| StagedModel::new(folder.to_owned(), staged, model.manifest)))
+}
+
+/// The one `.onnx` in a folder, or, where it has none, in the folders in it (an unpacked archive has one around everything).
+/// `model.onnx` wins where there are several.
 fn only_model(folder: &Path) -> Result<PathBuf> {
-    let mut models: Vec<PathBuf> =
-        fs::list_dir(folder)?.into_iter().map(|e| e.path()).filter(|p| is_onnx(p)).collect();
-    if let Some(usual) = models.iter().find(|p| p.file_name().is_some_and(|n| n == "model.onnx")) {
-        return Ok(usual.clone());
+    let entries: Vec<PathBuf> = fs::list_dir(folder)?.into_iter().map(|e| e.path()).collect();
+    let mut models: Vec<PathBuf> = entries.iter().filter(|path| is_onnx(path)).cloned().collect();
+    if models.is_empty() {
+        for below in entries.iter().filter(|path| path.is_dir()) {
+            models.extend(fs::list_dir(below)?.into_iter().map(|e| e.path()).filter(|path| is_onnx(path)));
+        }
     }
-    match (models.pop(), models.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (last, _) => {
-            let name = |p: &PathBuf| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let found = models.iter().chain(last.iter()).map(name).collect();
-            Err(Error::NotOneModel { path: folder.to_owned(), found })
+    let usual = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "model.onnx");
+    match (models.as_slice(), models.iter().filter(usual).collect::<Vec<_>>().as_slice()) {
+        ([one], _) => Ok(one.clone()),
+        (_, [usual]) => Ok((*usual).clone()),
+        _ => {
+            let name = |p: &PathBuf| p.strip_prefix(folder).unwrap_or(p).display().to_string();
+            Err(Error::NotOneModel { path: folder.to_owned(), found: models.iter().map(name).collect() })
         }
     }
 }
@@ -66,7 +83,8 @@ fn is_onnx(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "onnx") && path.is_file()
 }
 
-fn from_file(model: &Path, named: &Path, options: &LocalOptions) -> Result<StagedModel> {
+/// Stages one file; `named` is what the manifest says it came from.
+pub(crate) fn stage_file(model: &Path, named: &Path, options: &LocalOptions) -> Result<StagedModel> {
     let described = describe(model)?;
     let folder = model.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(out) = &options.out else {

@@ -8,6 +8,7 @@ use zoo_core::stage::{StageOptions, StagedModel, Target};
 use zoo_core::store::StoredModel;
 
 use crate::error::{Error, Result};
+use crate::export::export;
 
 /// A model of the zoo, whole in the store.
 #[derive(Debug, Clone)]
@@ -54,5 +55,11 @@ impl Model {
         };
         let staged = staged.ok_or(Error::Target { target: options.target })?;
         Ok(StagedModel::new(self.stored.folder.clone(), staged, manifest.clone()))
+    }
+
+    /// Writes the model to the folder `out`, which must be empty or absent: `model.onnx`, its external data and `zoo.json`. The
+    /// weights are cloned or copied, or hard-linked if `link` is set and the file system allows it.
+    pub fn export(&self, out: &Path, link: bool) -> Result<StagedModel> {
+        export(&self.path(), self.manifest(), out, link)
     }
 }

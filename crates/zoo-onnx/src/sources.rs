@@ -113,8 +113,11 @@ impl Hub {
         Ok(catalog)
     }
 
-    /// SHA-256 and size by the Git LFS pointer of a path, where there is one.
+    /// SHA-256 and size by the Git LFS pointer of a path, where there is one (and a network to ask).
     pub(crate) async fn pointer(&self, path: &str) -> Option<(Digest, u64)> {
+        if self.zoo.offline() {
+            return None;
+        }
         let mut parts = vec!["onnx", "models", "main"];
         parts.extend(path.split('/'));
         let url = join(&self.config.raw_endpoint, &parts);

@@ -212,32 +212,48 @@ impl Crew<'_> {
     async fn first_helper(&self, rate: f64) -> Result<(), Broken> {
         let Some(_permit) = self.permit() else { return Ok(()) };
         let range = ((rate * RANGE_TIME.as_secs_f64()) as u64).clamp(RANGE_MIN, RANGE_MAX);
-        let Some((next, end)) = self.board().span(self.first) else { return Ok(()) };
-        // The first connection goes on meanwhile; two ranges ahead it will not be there before the answer is.
-        let at = next.saturating_add(range * 2);
-        if at >= end {
-            return Ok(());
-        }
+        let Some(start) = self.start_for_company(range) else { return Ok(()) };
         let last = lock(&self.last).clone();
         let opened = self
             .transfer
-            .open(&last, at, Some(end.min(at + range)), self.validator.as_deref(), Lane::Ranges)
+            .open(&last, start.at, Some(start.end), self.validator.as_deref(), Lane::Ranges)
             .await;
         let response = match opened {
-            Ok(opened) if opened.total == self.total => opened.answer.response,
-            // Ranges do not work as they should, so one connection must do. That is no failure.
-            _ => return Ok(()),
+            Ok(opened) if opened.total == self.total => Some(opened.answer.response),
+            _ => None,
         };
         let claimed = {
             let mut board = self.board();
-            let cut = board.cut(self.first, at);
-            if cut { board.claim(range, None) } else { None }
+            match (start.claimed, &response) {
+                (Some(slot), Some(_)) => Some(slot),
+                // Ranges do not work as they should, so one connection must do. That is no failure.
+                (Some(slot), None) => {
+                    board.release(slot);
+                    None
+                }
+                (None, Some(_)) if board.cut(self.first, start.at) => {
+                    board.claim(range, None).map(|(slot, _)| slot)
+                }
+                (None, _) => None,
+            }
         };
-        let Some((slot, _)) = claimed else { return Ok(()) };
+        let (Some(slot), Some(response)) = (claimed, response) else { return Ok(()) };
         *lock(&self.range) = range;
         self.joined.notify_one();
         let _busy = self.busy();
         Self::quietly(self.work(Some((slot, response))).await)
+    }
+
+    /// Where the second connection begins. A transfer that goes on from several ranges has gaps that nobody works on: the
+    /// first of them. Otherwise in the first connection's span, two ranges ahead, where it will not be before the answer is.
+    fn start_for_company(&self, range: u64) -> Option<Start> {
+        let mut board = self.board();
+        if let Some((slot, (at, end))) = board.claim(range, None) {
+            return Some(Start { at, end, claimed: Some(slot) });
+        }
+        let (next, end) = board.span(self.first)?;
+        let at = next.saturating_add(range * 2);
+        (at < end).then(|| Start { at, end: end.min(at + range), claimed: None })
     }
 
     async fn helper(&self) -> Result<(), Broken> {
@@ -275,6 +291,14 @@ impl Crew<'_> {
         let file = self.transfer.id;
         self.transfer.fetcher.listener.send(|| Event::Connections { file, count });
     }
+}
+
+/// What the second connection asks for.
+struct Start {
+    at: u64,
+    end: u64,
+    /// Its span on the board, if it was free; otherwise it is cut off the first connection's once the answer is there.
+    claimed: Option<Slot>,
 }
 
 /// Counts a connection while it lives.

@@ -85,6 +85,15 @@ impl Opened {
 
 impl Transfer<'_> {
     pub(super) async fn run(self) -> Result<Fetched> {
+        let result = self.any_source().await;
+        if let Err(error) = &result {
+            let reason = error.to_string();
+            self.fetcher.listener.send(|| Event::Failed { file: self.id, reason: &reason });
+        }
+        result
+    }
+
+    async fn any_source(&self) -> Result<Fetched> {
         let mut attempts = Vec::new();
         for source in &self.file.sources {
             match self.try_source(source).await {
@@ -106,10 +115,13 @@ impl Transfer<'_> {
     }
 
     async fn try_source(&self, source: &Url) -> Result<Fetched> {
-        let mut held = self.resume().await?;
+        let (mut held, lost) = self.resume().await?;
         let mut restarts = 0;
         let mut backoff = self.backoff();
-        self.started(&held.state);
+        self.started(&held.state, lost);
+        if lost > 0 {
+            self.restarted("bytes of an earlier run were damaged on disk", lost);
+        }
         loop {
             let mut expected = self.file.digests.clone();
             let had = held.state.have();
@@ -172,13 +184,13 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    fn started(&self, state: &State) {
+    fn started(&self, state: &State, lost: u64) {
         let size = self.file.size.or(state.size);
         self.fetcher.listener.send(|| Event::Start {
             file: self.id,
             path: self.file.path.as_str(),
             size,
-            have: state.have(),
+            have: state.have() + lost,
         });
     }
 
@@ -187,12 +199,12 @@ impl Transfer<'_> {
         self.fetcher.listener.send(|| Event::Restart { file: self.id, reason, lost });
     }
 
-    /// Opens what an earlier run left and proves it.
-    async fn resume(&self) -> Result<Held> {
+    /// Opens what an earlier run left and proves it; with the number of bytes that were not as they had been written.
+    async fn resume(&self) -> Result<(Held, u64)> {
         let paths = self.paths.clone();
         let name = self.file.path.as_str().to_owned();
         let size = self.file.size;
-        let (held, lost) = blocking(move || {
+        blocking(move || {
             fs::create_parent(&paths.data)?;
             let mut state = State::load(&paths, &name);
             let mut file = fs::open_rw(&paths.data)?;
@@ -202,11 +214,7 @@ impl Transfer<'_> {
             let lost = state.prove(&mut file, &paths.data)?;
             Ok((Held { file, state, hasher: None }, lost))
         })
-        .await?;
-        if lost > 0 {
-            self.restarted("bytes of an earlier run were damaged on disk", lost);
-        }
-        Ok(held)
+        .await
     }
 
     /// One attempt at everything that is missing. The writer's own failure is an error; everything else is in the outcome.

@@ -135,11 +135,12 @@ impl Store {
         Ok(())
     }
 
-    /// Folders with originals but no manifest: a pull of several files that did not come to its end.
+    /// Folders with originals but without a manifest that can be read: a pull of several files that did not come to its end, or
+    /// a model that was damaged since. One that a newer zoo wrote is left alone.
     fn unfinished_models(&self, dry_run: bool, report: &mut GcReport) -> Result<()> {
         let mut found = Vec::new();
         super::walk(&self.layout().models(), super::MAX_DEPTH, &mut |folder| {
-            let whole = folder.join(manifest::FILE_NAME).exists();
+            let whole = !matches!(StoredModel::read(folder), Ok(None) | Err(Error::Manifest { .. }));
             if !whole && folder.join("original").is_dir() {
                 found.push(folder.to_owned());
                 return true;
@@ -298,8 +299,15 @@ mod tests {
         fs::write_atomic(&store.layout().partials().join("k.data"), b"123", false).unwrap();
         assert!(store.gc(&GcOptions::default()).unwrap().removed.is_empty());
         assert_eq!(store.key_of_folder(&model.folder), Some(model.key()));
-        let report = store.gc(&GcOptions { unfinished: true, ..GcOptions::default() }).unwrap();
+        let unfinished = GcOptions { unfinished: true, ..GcOptions::default() };
+        let report = store.gc(&unfinished).unwrap();
         assert_eq!(report.removed.iter().map(|r| r.bytes).sum::<u64>(), 8);
         assert!(!model.folder.exists());
+
+        let [damaged, newer] = ["damaged", "newer"].map(|name| plant(&store, name, "r", b"1"));
+        fs::write_atomic(&damaged.folder.join(manifest::FILE_NAME), b"{", false).unwrap();
+        fs::write_atomic(&newer.folder.join(manifest::FILE_NAME), b"{\"schema\":99}", false).unwrap();
+        store.gc(&unfinished).unwrap();
+        assert!(!damaged.folder.exists() && newer.folder.exists());
     }
 }

@@ -114,8 +114,11 @@ impl Store {
         let folder = self.layout.name(ecosystem, name);
         let mut found = Vec::new();
         for entry in fs::list_dir(&folder)? {
-            if let Some(model) = StoredModel::read(&entry.path())?.filter(|m| m.manifest.name == *name) {
-                found.push(model);
+            match StoredModel::read(&entry.path()) {
+                Ok(model) => found.extend(model.filter(|m| m.manifest.name == *name)),
+                // The same as a model that is not there: pulling it repairs it.
+                Err(error @ Error::Manifest { .. }) => tracing::warn!(%error, "passed over"),
+                Err(error) => return Err(error),
             }
         }
         let fits = |m: &StoredModel| match revision {

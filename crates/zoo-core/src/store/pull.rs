@@ -13,7 +13,7 @@ use crate::digest::{Digest, Digests};
 use crate::error::{Error, Result};
 use crate::fetch::{Fetched, blocking, check_space};
 use crate::fs;
-use crate::manifest::{FileEntry, Manifest};
+use crate::manifest::{FileEntry, Manifest, Staged};
 use crate::path::EntryPath;
 use crate::progress::Event;
 use crate::remote::RemoteFile;
@@ -43,22 +43,20 @@ pub struct Pull {
 }
 
 impl Zoo {
-    /// Takes the model's lock and looks whether it is here.
+    /// Takes the model's lock and looks whether it is here. Offline, a fresh pull can still take what is on this machine.
     pub async fn begin(&self, key: &ModelKey) -> Result<Begin> {
         // The usual case needs no lock: a whole model does not change.
         if let Some(model) = self.whole(key).await? {
             return Ok(Begin::Stored(Box::new(model)));
         }
-        if self.offline() {
-            let what = format!("`{}` (revision {})", key.name, key.revision);
-            return Err(Error::Offline { what, nearest: self.store().nearest(key.name.as_str()) });
-        }
-        let pull = self.pull(key, None).await?;
+        let mut pull = self.pull(key, None).await?;
         // Somebody may have finished it while we waited.
-        match self.whole(key).await? {
-            Some(model) => Ok(Begin::Stored(Box::new(model))),
-            None => Ok(Begin::Fresh(Box::new(pull))),
+        if let Some(model) = self.whole(key).await? {
+            return Ok(Begin::Stored(Box::new(model)));
         }
+        // What is being repaired keeps what people and other programs noted in its manifest.
+        pull.before = self.store().get(key).ok().flatten().map(|model| model.manifest);
+        Ok(Begin::Fresh(Box::new(pull)))
     }
 
     /// Adds files to a model that is here.
@@ -70,6 +68,16 @@ impl Zoo {
             pull.before = Some(now.manifest);
         }
         Ok(pull)
+    }
+
+    /// Whether every one of these files is on this machine already: in the store, or in another tool's cache. What is there is
+    /// proved only when it is taken.
+    pub fn has_copies(&self, files: &[RemoteFile]) -> bool {
+        files.iter().all(|file| {
+            let own = file.sha256().is_some_and(|sha256| !self.store().places(&sha256, file.size).is_empty());
+            let fits = |path: &PathBuf| fs::file_len(path).is_some_and(|n| file.size.is_none_or(|s| s == n));
+            own || file.local.iter().any(fits)
+        })
     }
 
     async fn pull(&self, key: &ModelKey, before: Option<Manifest>) -> Result<Pull> {
@@ -90,7 +98,14 @@ impl Zoo {
     async fn whole(&self, key: &ModelKey) -> Result<Option<StoredModel>> {
         let (store, key) = (self.store().clone(), key.clone());
         blocking(move || {
-            let Some(model) = store.get(&key)? else { return Ok(None) };
+            let model = match store.get(&key) {
+                Err(error @ Error::Manifest { .. }) => {
+                    tracing::warn!(%error, "repairing");
+                    return Ok(None);
+                }
+                other => other?,
+            };
+            let Some(model) = model else { return Ok(None) };
             if Store::looks_whole(&model) {
                 store.touch(&model);
                 return Ok(Some(model));
@@ -147,6 +162,7 @@ impl Pull {
     /// [`Pull::discard`] when its content was taken out.
     pub async fn fetch_temporary(&self, file: &RemoteFile) -> Result<Fetched> {
         let (fetched, _) = self.transfer(file).await?;
+        self.zoo.listener().send(|| Event::Done { file: fetched.id, size: fetched.size });
         Ok(fetched)
     }
 
@@ -189,10 +205,13 @@ impl Pull {
     /// The model is whole: writes its manifest, last of all. `describe` fills in what the model is.
     pub async fn commit(self, handle: String, describe: impl FnOnce(&mut Manifest)) -> Result<StoredModel> {
         let ModelKey { ecosystem, name, revision } = self.key.clone();
-        let mut manifest = Manifest::new(handle, ecosystem, name, revision, self.entries.clone());
+        let mut entries = self.entries.clone();
+        entries.extend(self.still_good().await?);
+        let mut manifest = Manifest::new(handle, ecosystem, name, revision, entries);
         if let Some(before) = &self.before {
+            let is_here = |staged: &&Staged| staged.path.under(&self.folder).exists();
             manifest.asked_for.clone_from(&before.asked_for);
-            manifest.staged.clone_from(&before.staged);
+            manifest.staged = before.staged.iter().filter(is_here).cloned().collect();
             manifest.model.clone_from(&before.model);
             manifest.other.clone_from(&before.other);
             manifest.pulled = before.pulled;
@@ -207,6 +226,22 @@ impl Pull {
         .await?;
         drop(self.lock);
         Ok(model)
+    }
+
+    /// Files that the manifest listed before, that this pull did not bring, and that are as they were (test data, say).
+    async fn still_good(&self) -> Result<Vec<FileEntry>> {
+        let listed = self.before.iter().flat_map(|before| &before.files);
+        let others: Vec<FileEntry> =
+            listed.filter(|old| self.entries.iter().all(|new| new.path != old.path)).cloned().collect();
+        let folder = self.folder.clone();
+        blocking(move || {
+            let is_good = |entry: &FileEntry| {
+                let found = place::hash_file(&entry.path.under(&folder), &[]);
+                found.is_ok_and(|digests| digests.sha256() == entry.sha256)
+            };
+            Ok(others.into_iter().filter(is_good).collect())
+        })
+        .await
     }
 
     fn target(&self, path: &EntryPath) -> PathBuf {
