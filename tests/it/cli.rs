@@ -255,3 +255,15 @@ fn several_processes_that_pull_the_same_model_make_one_transfer() {
     let size: u64 = 3 * 800 * 800 * 4;
     assert!((size..size + 4096).contains(&sent(&mirror)), "{} bytes for {size}", sent(&mirror));
 }
+
+#[test]
+fn the_document_shows_the_help() {
+    let home = tempfile::tempdir().unwrap();
+    let help = zoo_command(home.path(), None, &["--help"]).done();
+    let text = format!(
+        "```text\n{}\n```\n",
+        help.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    );
+    zoo_tests::documents::generated("docs/cli.md", "help", &text, zoo_tests::documents::accepting())
+        .unwrap_or_else(|outdated| panic!("{outdated}"));
+}
