@@ -346,6 +346,16 @@ mod tests {
         assert_eq!(again, value);
     }
 
+    proptest::proptest! {
+        /// Numbers in fields that this version does not know come back to the last bit.
+        #[test]
+        fn unknown_numbers_are_not_rounded(number in proptest::num::f64::NORMAL) {
+            let mut manifest = sample();
+            manifest.other.insert("measured".into(), Value::from(number));
+            proptest::prop_assert_eq!(Manifest::parse(manifest.to_json().as_bytes()), Ok(manifest));
+        }
+    }
+
     #[test]
     fn a_newer_schema_is_told_apart_from_damage() {
         let text = sample().to_json().replace("\"schema\": 1", "\"schema\": 2");
