@@ -2,11 +2,15 @@
 //! system.
 //!
 //! A subcommand is one file: an `Args` and a `run`, a variant of [`Command`] and a line in [`main`]. What several of
-//! them need has a name of its own: [`workspace`] (where we are, how to call cargo), [`files`], [`python`], and
-//! [`setup::ensure`], which any command that runs models calls first.
+//! them need has a name of its own: [`workspace`] (where we are, how to call cargo), [`files`], [`python`],
+//! [`programs`], and [`setup::ensure`], which any command that runs models calls first.
 #![expect(clippy::print_stderr, reason = "the error that ends a command is printed here, and only here")]
 
+mod bench;
+mod e2e;
 mod files;
+mod mirror;
+mod programs;
 mod python;
 mod setup;
 mod test;
@@ -26,6 +30,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure zoo beside the clients that people use today.
+    Bench(bench::Args),
+    /// Serve the hubs in small on this machine, to try the zoo command with no network.
+    Mirror(mirror::Args),
+    /// Pull, verify, stage, run and compare models of every ecosystem.
+    E2e(e2e::Args),
     /// Provide what running models needs: ONNX Runtime's library, and on request the hubs' own Python clients.
     Setup(setup::Args),
     /// Check everything before a commit: format, clippy, tidy, documentation, tests.
@@ -36,6 +46,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::E2e(args) => e2e::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Mirror(args) => mirror::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Test(args) => test::run(args),
         Command::Tidy(args) => tidy::run(&args),

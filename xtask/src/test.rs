@@ -183,7 +183,10 @@ not run three
     #[test]
     fn both_runners_get_the_filter() {
         let filter = ["digest::".to_owned(), "fetch".to_owned()];
-        assert_eq!(test_arguments(true, false, &filter), ["nextest", "run", "--workspace", "digest::", "fetch"]);
+        assert_eq!(
+            test_arguments(true, false, &filter),
+            ["nextest", "run", "--workspace", "digest::", "fetch"]
+        );
         let plain = ["test", "--workspace", "--lib", "--bins", "--tests", "--", "digest::", "fetch"];
         assert_eq!(test_arguments(false, false, &filter), plain);
     }

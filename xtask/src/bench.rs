@@ -1,0 +1,196 @@
+//! `cargo xtask bench`: zoo beside the clients that people use today, in one run, on one machine, against one server.
+//!
+//! [`clients`] says who is measured, [`rounds`] runs them in turns, [`measure`] runs one; [`store`] measures the pull that has
+//! nothing to do. [`aims`] compares the outcome with what zoo promises, and [`document`] writes `docs/benchmarks.md`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the edge: tables are for the user")]
+
+mod aims;
+mod clients;
+mod document;
+mod machine;
+mod measure;
+mod rounds;
+mod store;
+mod table;
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use self::aims::Tables;
+use self::clients::{ARIA2C, CURL, Client};
+use self::document::{Report, Section};
+use crate::mirror::{PROGRAM, Pattern, Server};
+use crate::programs::Programs;
+use crate::{files, workspace};
+
+/// The pace of the second table, in bytes per second and connection: a fast host that does not want to be a faster one.
+const PACE: u64 = 50_000_000;
+
+/// The most that the second table downloads: with a single connection it takes eleven seconds.
+const PACED_MIB: u64 = 512;
+
+/// Runs of a pull that finds everything in the store.
+const STORED_RUNS: usize = 20;
+
+/// The clients of the second table, beside zoo: those that differ by their connections.
+const PACED: &[&str] = &[clients::ZOO, ARIA2C, CURL, clients::HF_HUB, clients::HUGGINGFACE_HUB];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = What::All)]
+    what: What,
+    /// Size of the file that is downloaded. On slowed connections it is 512 at most.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
+    size: u64,
+    /// How often each client is measured.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Write `docs/benchmarks.md`.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// Downloads, on an open link and on slow connections.
+    Fetch,
+    /// A pull that finds everything in the store.
+    Store,
+    /// Both.
+    All,
+}
+
+impl Args {
+    /// The command line that does the same again.
+    fn command(&self) -> String {
+        let what = match self.what {
+            What::Fetch => "fetch",
+            What::Store => "store",
+            What::All => "all",
+        };
+        let write = if self.write { " --write" } else { "" };
+        format!("cargo xtask bench {what} --size {} --rounds {}{write}", self.size, self.rounds)
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let target = workspace::metadata()?.target_directory.into_std_path_buf();
+    let folder = target.join("bench");
+    eprintln!("building the mirror and the programs that are measured, with optimisation …");
+    let programs = release(&[
+        "--package",
+        "zoo-core",
+        "--package",
+        "xtask",
+        "--example",
+        "fetch",
+        "--example",
+        PROGRAM,
+    ])?;
+    let mut tables = Tables { open: Vec::new(), paced: Vec::new(), stored: Vec::new() };
+    let mut sections = Vec::new();
+    let mut versions = vec![format!("zoo {}", env!("CARGO_PKG_VERSION"))];
+    let paced_size = args.size.min(PACED_MIB);
+    let mut server = Command::new(programs.get(PROGRAM)?);
+    if args.what != What::Store {
+        server.args(["--pattern", &args.size.to_string(), "--pattern", &paced_size.to_string()]);
+    }
+    let fetched = if args.what == What::Store { None } else { Some(clients::all(&programs)?) };
+    let zoo = if args.what == What::Fetch { None } else { Some(command()) };
+    let mut server = Server::start(&mut server)?;
+    if let Some(clients) = &fetched {
+        versions.extend(clients.iter().flat_map(|client| client.versions.clone()));
+        let rounds = usize::from(args.rounds);
+        let (open, paced) = downloads(clients, &mut server, &folder, rounds)?;
+        sections.push(Section {
+            heading: format!("A file of {} MiB, as fast as it comes", args.size),
+            about: format!("{rounds} rounds, after one that does not count."),
+            table: table::of_downloads(&open, args.size << 20),
+        });
+        sections.push(Section {
+            heading: format!("A file of {paced_size} MiB at {} MB/s per connection", PACE / 1_000_000),
+            about: format!(
+                "{rounds} rounds. zoo begins with one connection and takes more when it finds that one slow; aria2c \
+                 begins with eight."
+            ),
+            table: table::of_downloads(&paced, paced_size << 20),
+        });
+        (tables.open, tables.paced) = (open, paced);
+    }
+    if let Some(zoo) = zoo {
+        tables.stored = store::measure(&zoo, &mut server, &folder, STORED_RUNS)?;
+        sections.push(Section {
+            heading: format!("`zoo pull {}`, with everything in the store", store::HANDLE),
+            about: format!("{STORED_RUNS} runs of the whole command."),
+            table: table::of_stored(&tables.stored),
+        });
+    }
+    drop(server);
+    report(args, &folder, &versions, &tables, &sections)
+}
+
+fn downloads(
+    clients: &[Client],
+    server: &mut Server,
+    folder: &Path,
+    rounds: usize,
+) -> Result<(Vec<rounds::Row>, Vec<rounds::Row>)> {
+    let endpoint = server.places().hugging_face.clone();
+    let pattern = |server: &Server, at: usize| -> Result<Pattern> {
+        server.places().patterns.get(at).cloned().context("the mirror does not serve the file")
+    };
+    let (large, small) = (pattern(server, 0)?, pattern(server, 1)?);
+    let everybody: Vec<&Client> = clients.iter().collect();
+    let open = rounds::measure(&everybody, &endpoint, &large, folder, rounds, true)?;
+    server.pace(PACE)?;
+    let some: Vec<&Client> = clients.iter().filter(|client| PACED.contains(&client.name)).collect();
+    let paced = rounds::measure(&some, &endpoint, &small, folder, rounds, false)?;
+    server.pace(0)?;
+    Ok((open, paced))
+}
+
+fn release(arguments: &[&str]) -> Result<Programs> {
+    Programs::build(workspace::cargo().args(["build", "--release"]).args(arguments))
+}
+
+/// The zoo command.
+fn command() -> Result<std::path::PathBuf> {
+    eprintln!("building the zoo command, with optimisation …");
+    release(&["--package", "zoo-cli", "--bin", "zoo"])?.get("zoo")
+}
+
+fn report(
+    args: &Args,
+    folder: &Path,
+    versions: &[String],
+    tables: &Tables,
+    sections: &[Section],
+) -> Result<()> {
+    let mut versions = versions.to_vec();
+    // A tool in several rows says its version in each.
+    let mut seen = std::collections::BTreeSet::new();
+    versions.retain(|version| seen.insert(version.clone()));
+    let aims = aims::judge(tables);
+    for section in sections {
+        println!("\n{}. {}\n\n{}", section.heading, section.about, section.table);
+    }
+    println!("{}", aims::shown(&aims));
+    if args.write {
+        let report = Report {
+            command: &args.command(),
+            date: &jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            machine: &machine::facts(folder),
+            versions: &versions,
+            aims: &aims,
+            tables: sections,
+        };
+        let text = report.text();
+        let path = workspace::root().join("docs").join("benchmarks.md");
+        files::write_atomic(&path, text.as_bytes(), text.len() as u64)?;
+        println!("wrote docs/benchmarks.md");
+    }
+    Ok(())
+}
