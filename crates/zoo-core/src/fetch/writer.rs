@@ -1,13 +1,15 @@
-//! The one thread per file that writes and hashes, beside the connections that receive.
+//! The two threads per file that write and hash, beside the connections that receive.
 //!
-//! Chunks arrive with their offset. A chunk that continues the hashed prefix is hashed from memory while it is still in the
-//! processor's cache; with several ranges in flight chunks come out of order, and the hash follows by reading back what is
-//! on disk (from the page cache) whenever no chunk waits. So the digest is complete moments after the last byte.
+//! Chunks arrive with their offset and are written. A chunk that continues the hashed prefix is then handed on, without a copy,
+//! to be hashed from memory; with several ranges in flight chunks come out of order, and the hash follows by reading back
+//! what is on disk (from the page cache) whenever no chunk waits. So the digest is complete moments after the last byte.
+//! Hashing has a thread of its own because it costs about as much as receiving and writing together.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,6 +31,9 @@ const SAVE_EVERY: Duration = Duration::from_millis(100);
 
 /// How much is hashed at once when catching up, between looks for new chunks.
 const CATCH_UP: usize = 1 << 20;
+
+/// How many blocks may wait to be hashed: chunks are also bounded by [`IN_FLIGHT`], what is read back by this alone.
+const QUEUE: usize = 8;
 
 /// Files above this size are flushed in the background as they grow, so that the final fsync is short.
 const FLUSH_EVERY: u64 = 64 << 20;
@@ -112,16 +117,17 @@ impl Writer {
 
 struct Work {
     setup: Setup,
+    hashing: Hashing,
     saved: Instant,
     dirty: bool,
     unflushed: u64,
     flusher: Option<Flusher>,
-    buffer: Vec<u8>,
 }
 
 impl Work {
     fn new(setup: Setup) -> Self {
-        Self { setup, saved: Instant::now(), dirty: true, unflushed: 0, flusher: None, buffer: Vec::new() }
+        let hashing = Hashing::start(setup.hasher.clone());
+        Self { setup, hashing, saved: Instant::now(), dirty: true, unflushed: 0, flusher: None }
     }
 
     fn run(mut self, mut receiver: mpsc::UnboundedReceiver<Message>) -> Result<Outcome> {
@@ -133,8 +139,7 @@ impl Work {
             };
             match message {
                 Some(Message::Chunk(offset, bytes, permit)) => {
-                    self.chunk(offset, &bytes)?;
-                    drop(permit);
+                    self.chunk(offset, bytes, permit)?;
                 }
                 Some(Message::Finish) => break true,
                 None => break false,
@@ -150,22 +155,23 @@ impl Work {
             self.setup.file.sync_all().map_err(Error::io("flush", &self.setup.paths.data))?;
         }
         self.save()?;
-        let Setup { file, state, hasher, .. } = self.setup;
+        let hasher = self.hashing.finish();
+        let Setup { file, state, .. } = self.setup;
         Ok(Outcome { file, state, hasher })
     }
 
-    fn chunk(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
-        if let Err(source) = write_at(&self.setup.file, offset, bytes) {
+    fn chunk(&mut self, offset: u64, bytes: Bytes, permit: OwnedSemaphorePermit) -> Result<()> {
+        if let Err(source) = write_at(&self.setup.file, offset, &bytes) {
             // What is on disk stays of use (after making room on a full disk, say), so it is remembered.
             let _ = self.setup.state.save(&self.setup.paths);
             return Err(Error::Io { action: "write", path: self.setup.paths.data.clone(), source });
         }
-        self.setup.state.add(offset, bytes);
-        if offset == self.setup.hasher.length() {
-            self.setup.hasher.update(bytes);
-        }
+        self.setup.state.add(offset, &bytes);
         self.dirty = true;
         let (id, count) = (self.setup.id, bytes.len() as u64);
+        if offset == self.hashing.queued {
+            self.hashing.give(bytes, Some(permit));
+        }
         self.setup.listener.send(|| Event::Bytes { file: id, count });
         self.unflushed += count;
         if self.unflushed >= FLUSH_EVERY {
@@ -180,15 +186,14 @@ impl Work {
 
     /// Hashes some of what is on disk beyond the hashed prefix; `false` if there is nothing.
     fn catch_up(&mut self) -> Result<bool> {
-        let (at, end) = (self.setup.hasher.length(), self.setup.state.prefix());
+        let (at, end) = (self.hashing.queued, self.setup.state.prefix());
         if at >= end {
             return Ok(false);
         }
         let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(CATCH_UP);
-        self.buffer.resize(want, 0);
-        read_at(&mut self.setup.file, at, &mut self.buffer)
-            .map_err(Error::io("read", &self.setup.paths.data))?;
-        self.setup.hasher.update(&self.buffer);
+        let mut buffer = vec![0; want];
+        read_at(&mut self.setup.file, at, &mut buffer).map_err(Error::io("read", &self.setup.paths.data))?;
+        self.hashing.give(buffer.into(), None);
         Ok(true)
     }
 
@@ -210,9 +215,45 @@ impl Work {
     }
 }
 
+/// Hashes the content in order, on a thread of its own.
+struct Hashing {
+    sender: SyncSender<(Bytes, Option<OwnedSemaphorePermit>)>,
+    thread: std::thread::JoinHandle<Hasher>,
+    /// How far the content was handed over.
+    queued: u64,
+}
+
+impl Hashing {
+    fn start(mut hasher: Hasher) -> Self {
+        let queued = hasher.length();
+        let (sender, receiver) =
+            std::sync::mpsc::sync_channel::<(Bytes, Option<OwnedSemaphorePermit>)>(QUEUE);
+        let thread = std::thread::spawn(move || {
+            // The permit is held until here, so that what waits to be hashed counts as being in flight.
+            for (bytes, _permit) in receiver {
+                hasher.update(&bytes);
+            }
+            hasher
+        });
+        Self { sender, thread, queued }
+    }
+
+    /// Hands the next bytes over; waits while the queue is full.
+    fn give(&mut self, bytes: Bytes, permit: Option<OwnedSemaphorePermit>) {
+        self.queued += bytes.len() as u64;
+        // It fails only if the thread panicked, and then `finish` says so.
+        let _ = self.sender.send((bytes, permit));
+    }
+
+    fn finish(self) -> Hasher {
+        drop(self.sender);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
 /// Writes dirty pages out while the transfer goes on.
 struct Flusher {
-    kick: std::sync::mpsc::SyncSender<()>,
+    kick: SyncSender<()>,
     thread: std::thread::JoinHandle<()>,
 }
 
