@@ -1,5 +1,6 @@
 //! Fetching: what is asked of servers, what survives an interruption, and that no more is fetched than is missing.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use zoo_core::digest::Digest;
 use zoo_core::error::ErrorKind;
 use zoo_core::http::Credential;
 use zoo_core::progress::{Event, Progress};
-use zoo_core::remote::Pieces;
+use zoo_core::remote::{Pieces, RemoteFile};
 use zoo_core::{Zoo, ZooConfig};
 use zoo_mirror::{Content, Fault, FaultRule, Logged, Mirror, Role};
 use zoo_tests::zoo_config;
@@ -103,6 +104,15 @@ fn a_slow_connection_gets_company_that_fetches_disjoint_ranges() {
     });
 }
 
+/// Begins a pull and drops it once the mirror has sent so many bytes.
+async fn interrupted(home: &Path, file: &RemoteFile, mirror: &Mirror, after: u64) {
+    let (zoo, file) = (Zoo::open(zoo_config(home)), file.clone());
+    let task = tokio::spawn(async move { pull(&zoo, "a", &[file]).await });
+    until("part of the file", || sent(mirror) > after).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+}
+
 #[test]
 fn an_interrupted_transfer_goes_on_in_another_process_where_it_was() {
     run(async {
@@ -110,14 +120,7 @@ fn an_interrupted_transfer_goes_on_in_another_process_where_it_was() {
         let mirror = serving(&[("a.bin", content.clone())]).pace(24 * MIB).start().unwrap();
         let home = tempfile::tempdir().unwrap();
         let file = remote(&mirror, "a.bin", &content);
-        let task = {
-            let zoo = Zoo::open(zoo_config(home.path()));
-            let file = file.clone();
-            tokio::spawn(async move { pull(&zoo, "a", &[file]).await })
-        };
-        until("half of the file", || sent(&mirror) > 12 * MIB).await;
-        task.abort();
-        assert!(task.await.unwrap_err().is_cancelled());
+        interrupted(home.path(), &file, &mirror, 12 * MIB).await;
         // What was handed to the connection but never read is lost with it.
         let before = sent(&mirror);
         mirror.clear_log();
@@ -140,14 +143,7 @@ fn a_transfer_in_ranges_goes_on_in_ranges() {
         let mirror = serving(&[("a.bin", content.clone())]).pace(6 * MIB).start().unwrap();
         let home = tempfile::tempdir().unwrap();
         let file = remote(&mirror, "a.bin", &content);
-        let task = {
-            let zoo = Zoo::open(zoo_config(home.path()));
-            let file = file.clone();
-            tokio::spawn(async move { pull(&zoo, "a", &[file]).await })
-        };
-        until("several connections to be at work", || sent(&mirror) > 40 * MIB).await;
-        task.abort();
-        assert!(task.await.unwrap_err().is_cancelled());
+        interrupted(home.path(), &file, &mirror, 40 * MIB).await;
         mirror.clear_log();
         pull(&Zoo::open(zoo_config(home.path())), "a", &[file]).await.unwrap();
         let requests = content_requests(&mirror);

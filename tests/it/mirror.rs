@@ -84,6 +84,8 @@ fn a_small_file_is_redirected_relatively_and_tagged_with_its_blob_id() {
     });
 }
 
+type Case<'a> = (&'a str, &'a str, Option<(&'a str, &'a str)>, u16, Option<&'a str>);
+
 #[test]
 fn refusals_carry_the_hubs_codes() {
     run(async {
@@ -93,7 +95,8 @@ fn refusals_carry_the_hubs_codes() {
         let member = ("authorization", "Bearer hf_member");
         let stranger = ("authorization", "Bearer hf_stranger");
         let invalid = ("authorization", "Bearer hf_wrong");
-        let cases: &[(&str, &str, Option<(&str, &str)>, u16, Option<&str>)] = &[
+        // Repository, file, token header, expected status, expected code.
+        let cases: &[Case<'_>] = &[
             ("nothing", "x", None, 401, None),
             ("nothing", "x", Some(invalid), 401, None),
             ("nothing", "x", Some(member), 404, Some("RepoNotFound")),
@@ -176,9 +179,9 @@ fn ranges_validators_and_lengths_are_those_of_an_object_store() {
         assert_eq!(part.bytes().await.unwrap().len(), 10);
         let stale = ask(Method::GET, &to, &[("range", "bytes=10-19"), ("if-range", "\"other\"")]).await;
         assert_eq!(stale.status(), StatusCode::OK);
-        let past = ask(Method::GET, &to, &[("range", "bytes=1048576-")]).await;
-        assert_eq!(past.status(), StatusCode::RANGE_NOT_SATISFIABLE);
-        assert_eq!(header(past.headers(), "content-range"), "bytes */1048576");
+        let beyond = ask(Method::GET, &to, &[("range", "bytes=1048576-")]).await;
+        assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+        assert_eq!(header(beyond.headers(), "content-range"), "bytes */1048576");
         let same = ask(Method::GET, &to, &[("if-none-match", &etag)]).await;
         assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
         let head = ask(Method::HEAD, &to, &[]).await;

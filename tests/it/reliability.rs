@@ -217,7 +217,7 @@ async fn transfers() -> Vec<Row> {
     );
     rows.push(
         transfer_with("the network is forbidden", Error(ErrorKind::Offline), Vec::new(), |_, config, _| {
-            config.offline = true
+            config.offline = true;
         })
         .await,
     );

@@ -24,6 +24,7 @@
 //! ```
 
 pub mod archive;
+mod blocking;
 pub mod digest;
 pub mod error;
 pub mod fetch;
@@ -38,5 +39,6 @@ pub mod stage;
 pub mod store;
 mod zoo;
 
+pub use blocking::blocking;
 pub use error::{Error, Result};
 pub use zoo::{Zoo, ZooConfig};

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use zoo_core::Error as CoreError;
 use zoo_core::archive::{self, ArchiveKind, ExtractOptions, Select};
 use zoo_core::digest::Digest;
 use zoo_core::error::ErrorKind;
@@ -10,10 +9,11 @@ use zoo_core::manifest::Manifest;
 use zoo_core::path::EntryPath;
 use zoo_core::remote::RemoteFile;
 use zoo_core::store::{Pull, hash_file};
+use zoo_core::{Error as CoreError, blocking};
 
 use crate::catalog::{Archive, Entry};
 use crate::error::{Error, Result};
-use crate::hub::{Hub, blocking};
+use crate::hub::Hub;
 use crate::model::Model;
 
 /// Where a member of an archive goes, with the digests that must hold; `None` leaves it out. Sees all members first.
@@ -101,7 +101,7 @@ impl Hub {
             let Some((target, published)) = place(&names, name) else { continue };
             let from = name.under(scratch.path());
             let (path, wanted) = (from.clone(), published.clone());
-            let digests = blocking(move || Ok(hash_file(&path, &wanted)?)).await?;
+            let digests = blocking(move || hash_file(&path, &wanted)).await?;
             pull.keep(target, &from, digests, published, source.clone()).await?;
         }
         pull.discard(&fetched)?;

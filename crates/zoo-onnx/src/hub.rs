@@ -4,14 +4,13 @@
 use std::path::PathBuf;
 
 use url::Url;
-use zoo_core::Error as CoreError;
-use zoo_core::Zoo;
 use zoo_core::handle::{Handle, Revision};
 use zoo_core::manifest::{Manifest, Staged};
 use zoo_core::path::EntryPath;
 use zoo_core::remote::RemoteFile;
 use zoo_core::stage::Target;
 use zoo_core::store::{Begin, ModelKey};
+use zoo_core::{Error as CoreError, Zoo, blocking};
 
 use crate::catalog::Entry;
 use crate::describe::{Described, describe};
@@ -201,14 +200,5 @@ fn listing(entry: &Entry) -> Listing {
         bytes: entry.bytes,
         tags: entry.tags.clone(),
         has_test_data: entry.archive.is_some(),
-    }
-}
-
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
     }
 }

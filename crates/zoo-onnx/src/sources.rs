@@ -11,12 +11,12 @@ use zoo_core::handle::Handle;
 use zoo_core::path::EntryPath;
 use zoo_core::remote::RemoteFile;
 use zoo_core::store::Pull;
-use zoo_core::{Error as CoreError, http};
+use zoo_core::{Error as CoreError, blocking, http};
 
 use crate::catalog::{Catalog, Entry};
 use crate::describe::external_files;
 use crate::error::Result;
-use crate::hub::{Hub, blocking};
+use crate::hub::Hub;
 
 /// The zoo's manifest is a third of a megabyte.
 const MAX_MANIFEST: usize = 16 << 20;

@@ -14,7 +14,6 @@ mod board;
 mod crew;
 mod state;
 mod transfer;
-pub(crate) use transfer::blocking;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use super::board::Board;
 use super::state::{Paths, State};
 use super::writer::{Outcome, Setup, Stopped, Writer, good_pieces};
 use super::{Fetched, Fetcher, check_space, crew};
+use crate::blocking;
 use crate::digest::{Digest, Hasher, Mismatch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
@@ -429,14 +430,4 @@ fn is_page(headers: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|t| t.starts_with("text/html"))
-}
-
-/// Runs file work off the async threads.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
-    }
 }

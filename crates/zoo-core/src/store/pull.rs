@@ -9,9 +9,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::layout::ModelKey;
 use super::lock::Lock;
 use super::{Store, StoredModel, lock, place};
+use crate::blocking;
 use crate::digest::{Digest, Digests};
 use crate::error::{Error, Result};
-use crate::fetch::{Fetched, blocking, check_space};
+use crate::fetch::{Fetched, check_space};
 use crate::fs;
 use crate::manifest::{FileEntry, Manifest, Staged};
 use crate::path::EntryPath;
@@ -221,7 +222,7 @@ impl Pull {
         let model = blocking(move || {
             sync_up_to(&folder.join(ORIGINAL), &home)?;
             manifest.write(&folder)?;
-            Ok(StoredModel { folder, manifest })
+            Ok::<_, Error>(StoredModel { folder, manifest })
         })
         .await?;
         drop(self.lock);
