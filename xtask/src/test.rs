@@ -135,9 +135,9 @@ fn has_nextest() -> bool {
 
 fn test_arguments(nextest: bool, ignored_too: bool, filter: &[String]) -> Vec<&str> {
     let mut arguments = if nextest {
-        vec!["nextest", "run", "--workspace"]
+        vec!["nextest", "run", "--workspace", "--no-fail-fast"]
     } else {
-        vec!["test", "--workspace", "--lib", "--bins", "--tests", "--"]
+        vec!["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--"]
     };
     if ignored_too {
         arguments.extend(if nextest { &["--run-ignored", "all"][..] } else { &["--include-ignored"] });
@@ -185,15 +185,25 @@ not run three
         let filter = ["digest::".to_owned(), "fetch".to_owned()];
         assert_eq!(
             test_arguments(true, false, &filter),
-            ["nextest", "run", "--workspace", "digest::", "fetch"]
+            ["nextest", "run", "--workspace", "--no-fail-fast", "digest::", "fetch"]
         );
-        let plain = ["test", "--workspace", "--lib", "--bins", "--tests", "--", "digest::", "fetch"];
+        let plain = [
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--",
+            "digest::",
+            "fetch",
+        ];
         assert_eq!(test_arguments(false, false, &filter), plain);
     }
 
     #[test]
     fn with_the_clients_the_tests_that_need_them_run_too() {
-        assert_eq!(test_arguments(true, true, &[])[3..], ["--run-ignored", "all"]);
-        assert_eq!(test_arguments(false, true, &[])[5..], ["--", "--include-ignored"]);
+        assert_eq!(test_arguments(true, true, &[])[4..], ["--run-ignored", "all"]);
+        assert_eq!(test_arguments(false, true, &[])[6..], ["--", "--include-ignored"]);
     }
 }

@@ -137,7 +137,7 @@ mod tests {
     fn stored_pulls_are_told_in_milliseconds() {
         let table = of_stored(&[row("stored", &[1])]);
         assert!(
-            table.ends_with("| stored |   1000.0 [1000.0, 1000.0] |  500.0 |       1 |        0 |\n"),
+            table.ends_with("| stored |    1000.0 [1000.0, 1000.0] |  500.0 |       1 |        0 |\n"),
             "{table}"
         );
     }
