@@ -13,7 +13,7 @@ use zoo_core::{Zoo, ZooConfig};
 use zoo_mirror::{Content, Fault, FaultRule, Logged, Mirror, Role};
 use zoo_tests::zoo_config;
 
-use crate::support::{pull, remote, resolve, run, serving, until};
+use crate::support::{download, pull, remote, resolve, run, serving, until};
 
 const MIB: u64 = 1 << 20;
 
@@ -189,7 +189,7 @@ fn of_a_file_with_published_pieces_only_the_wrong_one_is_fetched_again() {
         let zoo = Zoo::open(zoo_config(home.path()));
         // A pattern repeats after its stamp, so pieces are hashed from what a good server sends.
         let good = serving(&[("a.bin", content.clone())]).start().unwrap();
-        let bytes = reqwest::get(resolve(&good, "a.bin")).await.unwrap().bytes().await.unwrap();
+        let bytes = download(resolve(&good, "a.bin")).await;
         let piece = |part: &[u8]| match crate::support::sha256(&Content::from(part.to_vec())) {
             Digest::Sha256(digest) => digest,
             other => panic!("{other}"),

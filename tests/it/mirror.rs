@@ -4,11 +4,10 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, Response, StatusCode};
 use zoo_mirror::{Mirror, Role};
 
-use crate::support::run;
+use crate::support::{plain_client, run};
 
 fn client() -> Client {
-    let _ = zoo_core::http::Client::new(zoo_core::http::HttpConfig::default());
-    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client")
+    plain_client().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client")
 }
 
 async fn ask(method: Method, url: &str, headers: &[(&str, &str)]) -> Response {
@@ -217,7 +216,7 @@ fn the_proxy_answers_in_the_real_hosts_names_and_for_no_others() {
     run(async {
         let mirror = zoo_tests::mirror().start().unwrap();
         let authority = reqwest::Certificate::from_pem(mirror.authority_pem().as_bytes()).unwrap();
-        let client = Client::builder()
+        let client = plain_client()
             .proxy(reqwest::Proxy::https(mirror.proxy_url()).unwrap())
             .tls_certs_merge([authority])
             .build()

@@ -16,8 +16,8 @@ use zoo_mirror::{Content, Fault, FaultRule, Mirror};
 use zoo_tests::{onnx_hub, zoo_config};
 
 use crate::support::{
-    Finished, assert_store_keeps_its_promise, pull, remote, resolve, run, serving, sha256, zoo_command,
-    zoo_command_on,
+    Finished, assert_store_keeps_its_promise, download, pull, remote, resolve, run, serving, sha256,
+    zoo_command, zoo_command_on,
 };
 
 const SIZE: u64 = 2 << 20;
@@ -228,8 +228,7 @@ async fn transfers() -> Vec<Row> {
 fn pieces() -> Pieces {
     let mirror = serving(&[("a.bin", Content::Pattern(SIZE))]).start().unwrap();
     let url = resolve(&mirror, "a.bin");
-    let bytes =
-        std::thread::spawn(move || run(async { reqwest::get(url).await.unwrap().bytes().await.unwrap() }));
+    let bytes = std::thread::spawn(move || run(download(url)));
     let bytes = bytes.join().unwrap();
     let length = SIZE / 4;
     let digest = |part: &[u8]| match sha256(&Content::from(part.to_vec())) {

@@ -88,6 +88,18 @@ pub(crate) fn assert_store_keeps_its_promise(home: &Path, published: &[(&str, &D
     }
 }
 
+/// A client that is not zoo's, to look at what a server says. reqwest is built without a TLS provider of its own.
+pub(crate) fn plain_client() -> reqwest::ClientBuilder {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
+/// The content behind a URL, redirects followed.
+pub(crate) async fn download(url: Url) -> bytes::Bytes {
+    let client = plain_client().no_proxy().build().expect("a client");
+    client.get(url).send().await.expect("an answer").bytes().await.expect("a body")
+}
+
 /// Waits until `done` holds; fails after ten seconds.
 pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..1000 {

@@ -58,10 +58,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn guide(places: &Places, authority: &Path, large: bool) -> String {
     let Places { hugging_face, raw, proxy, admin, .. } = places;
     let authority = quoted(&authority.display().to_string());
-    let (pull, target) = if large {
-        ("\nzoo pull onnx:zoo-large-17          # 48 MiB, beside the model: bars, ranges", "zoo-large")
+    let (pull, target, bytes) = if large {
+        (
+            "\nzoo pull onnx:zoo-large-17          # 48 MiB, beside the model: bars, ranges",
+            "onnxmodelzoo/zoo-large-17/zoo-large-17.onnx.data",
+            20_000_000,
+        )
     } else {
-        ("", "mnist")
+        ("", "onnxmodelzoo/mnist-12/mnist-12.onnx", 10_000)
     };
     format!(
         "\
@@ -79,7 +83,7 @@ zoo pull onnx:mnist-12 --offline    # everything is in the store
 What can go wrong is on demand, at {admin}:
 
 curl -X PUT {admin}/pace/2000000    # 2 MB/s per connection from now on; 0 lifts it
-curl {admin}/faults --data '{{\"path\": \"{target}\", \"times\": 1, \"fault\": {{\"kind\": \"cut-after\", \"bytes\": 10000}}}}'
+curl {admin}/faults --data '{{\"path\": \"{target}\", \"times\": 1, \"fault\": {{\"kind\": \"cut-after\", \"bytes\": {bytes}}}}}'
                                     # breaks the next connection that serves it; the pull goes on where it was
 curl {admin}/log                    # every request so far
 
@@ -126,11 +130,13 @@ mod tests {
 
     #[test]
     fn the_fault_to_type_is_json_and_strikes_what_is_served() {
-        for (large, path) in [(true, "zoo-large"), (false, "mnist")] {
+        for (large, path) in [(true, "zoo-large-17.onnx.data"), (false, "mnist-12.onnx")] {
             let guide = guide(&places(), Path::new("a.pem"), large);
             let text = guide.split("--data '").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
             let rule: zoo_mirror::FaultRule = serde_json::from_str(text).unwrap();
-            assert_eq!((rule.path.as_str(), rule.times), (path, Some(1)));
+            // With the organisation in front: the file's pointer on GitHub has the same name, and would be struck first.
+            assert!(rule.path.starts_with("onnxmodelzoo/") && rule.path.ends_with(path), "{rule:?}");
+            assert_eq!(rule.times, Some(1));
             assert_eq!(guide.contains("zoo pull onnx:zoo-large-17"), large);
         }
     }

@@ -68,8 +68,7 @@ const READING: &str = "\
 - zoo is `crates/zoo-core/examples/fetch.rs`. When it ends, the SHA-256 was compared with the published one and the file flushed
   to disk. curl, aria2c, hf-hub and huggingface_hub do neither; \"curl, then sha256sum, then sync\" is what gives as much by hand.
 - aria2c runs with `--file-allocation=none`, its fastest. huggingface_hub's time includes the start of Python.
-- All clients but zoo's speak to the same URL of a Hugging Face style repository, or to its hub, and follow its redirect to
-  another origin; so does zoo.
+- Everybody asks the same Hugging Face style repository for the file, and follows its redirect to another origin.
 - GB is 10^9 bytes. CPU is user and system time of the client alone, by `wait4`; peak is its largest resident set, the greatest
   of all runs. Linux counts in a child what its parent had before the child's program started, so nothing below some ten
   megabytes can be told apart.
