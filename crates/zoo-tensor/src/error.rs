@@ -71,7 +71,40 @@ pub enum Error {
         value: String,
     },
 
-    /// A file could not be opened, examined or mapped.
+    /// Strides that do not belong to the shape, or do not allow what was asked.
+    #[error("the strides {strides:?} of a tensor of shape {shape:?} {problem}")]
+    Strides {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The strides in elements.
+        strides: Vec<usize>,
+        /// What is wrong.
+        problem: &'static str,
+    },
+
+    /// A range of rows that the tensor does not have.
+    #[error("a tensor of shape {shape:?} has no {count} rows from row {start} on")]
+    Rows {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The first row.
+        start: usize,
+        /// How many.
+        count: usize,
+    },
+
+    /// A tensor whose bytes are not all in the file.
+    #[error("a tensor in {} ends at byte {end}, the file has {len}", path.display())]
+    BeyondFile {
+        /// The file.
+        path: PathBuf,
+        /// Where the tensor would end.
+        end: u64,
+        /// The file's length.
+        len: u64,
+    },
+
+    /// A file could not be opened, examined, read or mapped.
     #[error("cannot {action} {}", path.display())]
     File {
         /// The verb: "open", "examine", "map".
@@ -97,6 +130,9 @@ impl Error {
             Self::UnknownDType { .. } => {
                 let names: Vec<&str> = DType::ALL.iter().map(|dtype| dtype.name()).collect();
                 Some(format!("one of: {}", names.join(", ")))
+            }
+            Self::BeyondFile { .. } => {
+                Some("the file is shorter than its own header says; fetch it again".to_owned())
             }
             Self::NotAFile { path } if path.is_dir() => Some("name a file inside the folder".to_owned()),
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {

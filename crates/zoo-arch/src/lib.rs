@@ -1,0 +1,1 @@
+//! Networks whose checkpoints hold weights only.
