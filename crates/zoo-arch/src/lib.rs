@@ -1,1 +1,26 @@
-//! Networks whose checkpoints hold weights only.
+//! Networks whose checkpoints hold weights only, as ONNX graphs with types: one file per family, reading like the paper.
+//!
+//! - [`networks`]: every network by the name that its checkpoints are published under; [`find`] one, [`recognise`] one from the
+//!   tensors of a checkpoint.
+//! - [`Network::graph`]: from weights to a graph. Channel counts, kernel sizes and groups come from the weights; a family states only
+//!   what a checkpoint cannot say (strides, activations, epsilons, numbers of heads).
+//! - [`nn`]: the blocks that families share.
+//!
+//! A wrong network is impossible: every tensor is checked against the operator that uses it, and a tensor that no operator
+//! asked for is an error. Names of tensors are those of torchvision; other sources are renamed before they come here.
+//!
+//! Architecture invariant: this crate knows no file, no hub and no source framework; where weights came from is not its business.
+//!
+//! To add a family: one file, its slice of [`Network`]s in [`networks`], and a fixture (`tests/fixtures/torch/networks`).
+
+mod image;
+mod network;
+pub mod nn;
+mod recognise;
+pub mod segmentation;
+pub mod video;
+pub mod vision;
+
+pub use image::ImageSize;
+pub use network::{Built, GraphOptions, Input, Network, Task, find, networks};
+pub use recognise::{Recognised, recognise};

@@ -97,6 +97,84 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A node cannot be added: its operands do not go together.
+    #[error("{op}: {problem} ({at})")]
+    Op {
+        /// The operator, or what else was attempted.
+        op: String,
+        /// What does not go together.
+        problem: String,
+        /// The line that asked for it.
+        at: &'static std::panic::Location<'static>,
+    },
+
+    /// A network needs a tensor that the checkpoint does not have.
+    #[error("the checkpoint has no tensor \"{path}\"")]
+    MissingWeight {
+        /// The tensor's path.
+        path: String,
+        /// Names in the checkpoint that begin alike.
+        nearest: Vec<String>,
+    },
+
+    /// A tensor has another shape than the network needs.
+    #[error("tensor \"{name}\" has the shape {found:?}, the network needs {expected:?}")]
+    WeightShape {
+        /// The tensor's name.
+        name: String,
+        /// The shape it has.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+
+    /// A tensor is of a type that cannot be computed with.
+    #[error("tensor \"{name}\" is of type {dtype}, which a graph cannot compute with")]
+    WeightType {
+        /// The tensor's name.
+        name: String,
+        /// Its element type.
+        dtype: zoo_tensor::DType,
+    },
+
+    /// Tensors that the network never asked for.
+    #[error("{} of the checkpoint's tensors have no place in this network: {}", names.len(), some(names))]
+    Leftovers {
+        /// The checkpoint's names of them.
+        names: Vec<String>,
+    },
+
+    /// Two tensors of a checkpoint came to stand for the same thing.
+    #[error("the tensors \"{}\" and \"{}\" both stand for \"{path}\"", names[0], names[1])]
+    SamePath {
+        /// The path that both have.
+        path: String,
+        /// Their names.
+        names: [String; 2],
+    },
+
+    /// An operator set that graphs are not written against.
+    #[error("opset {opset} is not one that zoo writes")]
+    Opset {
+        /// The version asked for.
+        opset: i64,
+        /// The first that is written.
+        first: i64,
+        /// The last.
+        last: i64,
+    },
+
+    /// Something that the operator set asked for cannot express.
+    #[error("{what} needs opset {needs}, and opset {opset} was asked for")]
+    NeedsOpset {
+        /// The operator or its use.
+        what: &'static str,
+        /// The first version that has it.
+        needs: i64,
+        /// The version asked for.
+        opset: i64,
+    },
+
     /// A path could not be examined.
     #[error("cannot examine {}", path.display())]
     Path {
@@ -123,7 +201,33 @@ impl Error {
             Self::BadLocation { .. } => {
                 "external data must lie in the model's folder or below, as a plain relative path".to_owned()
             }
+            Self::MissingWeight { nearest, .. } if nearest.is_empty() => {
+                "the checkpoint is of another network; name the right one".to_owned()
+            }
+            Self::MissingWeight { nearest, .. } => {
+                format!("it has {}; if the checkpoint is of another network, name that one", quoted(nearest))
+            }
+            Self::WeightShape { .. } | Self::Leftovers { .. } => {
+                "the checkpoint is of another network, or of another variant of it; name the right one"
+                    .to_owned()
+            }
+            Self::Opset { first, last, .. } => format!("choose one from {first} to {last}"),
+            Self::NeedsOpset { needs, .. } => format!("choose opset {needs} or newer"),
             _ => return None,
         })
     }
+}
+
+/// The first few of many names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = quoted(&names[..names.len().min(SHOWN)]);
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }

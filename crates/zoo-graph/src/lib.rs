@@ -12,22 +12,32 @@
 //! Architecture invariant: this crate knows no network, no store and no source framework. Nothing in a model is
 //! executed, and no input makes it panic, recurse without bound or allocate without bound.
 
+pub mod builder;
 pub mod check;
 mod decode;
+mod dim;
 mod error;
 pub mod external;
+pub mod graph;
 pub mod limits;
 mod model;
+pub mod ops;
 pub mod proto;
 mod scan;
 mod sniff;
 pub mod tensor;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod types;
 mod walk;
+pub mod weights;
 
+pub use builder::Builder;
 pub use check::check;
 pub use error::{Error, Result};
+pub use graph::{Graph, Val};
 pub use model::{Initializers, Model, Opset};
 pub use sniff::Looks;
 pub use types::{Port, PortType};
+pub use weights::Weights;

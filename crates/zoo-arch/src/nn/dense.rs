@@ -1,0 +1,25 @@
+//! Dense layers and layer norms.
+
+use zoo_graph::{Builder, Result, Val, Weights};
+
+/// `torch.nn.Linear` over the last axis: `weight` `[out, in]`, and `bias` if the checkpoint has one.
+///
+/// # Errors
+/// If a tensor is missing or does not fit.
+#[track_caller]
+pub fn linear(g: &mut Builder, w: &Weights, x: Val) -> Result<Val> {
+    let weight = g.weight(w, "weight")?;
+    let bias = g.weight_if(w, "bias")?;
+    g.linear(x, weight, bias)
+}
+
+/// `torch.nn.LayerNorm` over the last axis.
+///
+/// # Errors
+/// If a tensor is missing or does not fit.
+#[track_caller]
+pub fn layer_norm(g: &mut Builder, w: &Weights, x: Val, epsilon: f32) -> Result<Val> {
+    let scale = g.weight(w, "weight")?;
+    let bias = g.weight_if(w, "bias")?;
+    g.layer_norm(x, scale, bias, epsilon)
+}
