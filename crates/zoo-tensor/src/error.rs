@@ -115,6 +115,31 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A tensor of a type that no kernel knows.
+    #[error("a {dtype} tensor cannot be computed with")]
+    Uncomputable {
+        /// The element type.
+        dtype: DType,
+    },
+
+    /// An order of axes that is none.
+    #[error("{order:?} is no order of the axes of a tensor of shape {shape:?}")]
+    Order {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The order asked for.
+        order: Vec<usize>,
+    },
+
+    /// candle could not do what it was asked for.
+    #[error("candle cannot {doing}: {problem}")]
+    Candle {
+        /// What.
+        doing: &'static str,
+        /// What it said.
+        problem: String,
+    },
+
     /// Something that is not a regular file cannot be mapped.
     #[error("{} is not a regular file", path.display())]
     NotAFile {

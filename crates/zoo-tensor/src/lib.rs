@@ -4,11 +4,14 @@
 //! - [`Shape`] and [`Dim`]: a *declared* shape, whose dimensions may be numbers, names or unknown.
 //! - [`Tensor`]: a *concrete* one: a type, a shape of numbers, and little-endian bytes (or strings).
 //! - [`Weight`]: a tensor as staging handles it: a type, a shape, and a [`Place`] in a file that stays where it is.
+//! - `compute`, with the feature `candle`: casts and permutations.
 //! - [`map`]: a file as [`bytes::Bytes`] without reading it, so that weights are paged in only when touched.
 //!
 //! Architecture invariant: this crate depends on no sibling and knows neither the network nor any file format. It
 //! holds the workspace's only `unsafe` block, in [`map`].
 
+#[cfg(feature = "candle")]
+pub mod compute;
 mod dtype;
 mod element;
 mod error;

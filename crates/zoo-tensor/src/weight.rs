@@ -240,9 +240,7 @@ impl Weight {
                 let stride = place.strides.as_ref().map_or(row_elements, |strides| strides[0]);
                 let offset = place.offset + (start * stride * size) as u64;
                 match &place.strides {
-                    None => {
-                        Self::placed(self.dtype, shape, &place.file, offset, None, place.big_endian)
-                    }
+                    None => Self::placed(self.dtype, shape, &place.file, offset, None, place.big_endian),
                     Some(strides) => {
                         Self::strided(self.dtype, shape, strides, &place.file, offset, place.big_endian)
                     }
@@ -345,10 +343,11 @@ fn read(place: &Place) -> Result<Vec<u8>> {
     let path = place.file.path();
     let mut bytes = Vec::new();
     // The length was checked against the file's own when the place was made.
-    open_at(place)?
-        .take(place.length)
-        .read_to_end(&mut bytes)
-        .map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
+    open_at(place)?.take(place.length).read_to_end(&mut bytes).map_err(|source| Error::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     if bytes.len() as u64 != place.length {
         return Err(Error::BeyondFile {
             path: path.to_owned(),
@@ -473,7 +472,7 @@ mod tests {
             let count: usize = sizes.iter().product();
             let (_keep, source) = file_of(&(0..count as u8).collect::<Vec<u8>>());
             let dense = [sizes[1] * sizes[2], sizes[2], 1];
-            let mut axes = vec![first, (first + 1) % 3, (first + 2) % 3];
+            let mut axes = [first, (first + 1) % 3, (first + 2) % 3];
             if swap { axes.swap(1, 2); }
             let shape: Vec<usize> = axes.iter().map(|&a| sizes[a]).collect();
             let strides: Vec<usize> = axes.iter().map(|&a| dense[a]).collect();

@@ -1,0 +1,9 @@
+//! Files through the whole crate: PyTorch's own, and ones that PyTorch would never write.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod assemble;
+mod finding;
+mod fixtures;
+mod hostile;
+mod sniffing;
+mod support;
