@@ -18,6 +18,8 @@ mod network;
 pub mod nn;
 mod recognise;
 pub mod segmentation;
+#[cfg(test)]
+mod testing;
 pub mod video;
 pub mod vision;
 

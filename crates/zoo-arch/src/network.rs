@@ -79,6 +79,12 @@ impl Network {
         }
     }
 
+    /// A classifier of clips of so many frames, each a square.
+    pub(crate) const fn clip_classifier(name: &'static str, frames: usize, size: usize, build: Build) -> Self {
+        let input = Input::Clip { frames, size: ImageSize::Fixed(size, size) };
+        Self { task: Task::VideoClassification, input, ..Self::classifier(name, size, build) }
+    }
+
     /// The same, where only some weights that fit are certain to be its own.
     #[must_use]
     pub(crate) const fn certain_if(self, certain: fn(&Weights) -> bool) -> Self {
@@ -126,12 +132,18 @@ impl Network {
     pub fn graph(&self, weights: &Weights, options: &GraphOptions) -> Result<Built> {
         let mut g = Builder::new(self.name, options.opset)?;
         let usual = |size| (self.tied_size)(weights).unwrap_or(size);
+        let asked = |size| options.image_size.unwrap_or_else(|| usual(size));
         let mut dims = vec![Dim::Named("batch".to_owned()), Dim::Fixed(3)];
         match self.input {
-            Input::Image(size) => dims.extend(options.image_size.unwrap_or_else(|| usual(size)).dims()),
+            Input::Image(size) => dims.extend(asked(size).dims()),
+            // A size that is free is free in time, too.
             Input::Clip { frames, size } => {
-                dims.push(Dim::Fixed(frames));
-                dims.extend(options.image_size.unwrap_or_else(|| usual(size)).dims());
+                let size = asked(size);
+                dims.push(match size {
+                    ImageSize::Fixed(..) => Dim::Fixed(frames),
+                    ImageSize::Any => Dim::Named("frames".to_owned()),
+                });
+                dims.extend(size.dims());
             }
         }
         let input = g.input("input", DType::F32, dims)?;

@@ -5,6 +5,7 @@
 //! first tensor. Several names can fit where networks differ in their widths only (the graph is then the same); where networks
 //! that fit would *compute* something different, nothing is chosen.
 
+use zoo_graph::Error;
 use zoo_graph::graph::Graph;
 use zoo_graph::weights::Weights;
 
@@ -26,42 +27,48 @@ pub enum Recognised {
     /// Networks fit, but what no tensor shows (such as a number of heads) is certain for published widths only.
     Uncertain(Vec<&'static str>),
     /// None fits.
-    None,
+    None {
+        /// The network that used the most tensors before something did not fit, and what that was.
+        nearest: Option<(&'static Network, Error)>,
+    },
 }
 
-/// Finds the network that takes every tensor of a checkpoint. `fresh` makes a view of the checkpoint whose record of used tensors is
-/// empty; it is called once for each network.
-pub fn recognise(fresh: impl Fn() -> zoo_graph::Result<Weights>) -> zoo_graph::Result<Recognised> {
+/// Finds the network, among those that are `allowed`, that takes every tensor of a checkpoint.
+pub fn recognise(weights: &Weights, allowed: impl Fn(&Network) -> bool) -> Recognised {
     let mut fitting: Vec<(&'static Network, Graph)> = Vec::new();
     let mut uncertain = Vec::new();
-    for network in networks() {
-        let weights = fresh()?;
-        let Ok(built) = network.graph(&weights, &GraphOptions::default()) else { continue };
-        if (network.certain)(&weights) {
-            fitting.push((network, built.graph));
-        } else {
-            uncertain.push(network.name);
+    let mut nearest: Option<(usize, &'static Network, Error)> = None;
+    for network in networks().filter(|network| allowed(network)) {
+        let weights = weights.anew();
+        match network.graph(&weights, &GraphOptions::default()) {
+            Ok(built) if (network.certain)(&weights) => fitting.push((network, built.graph)),
+            Ok(_) => uncertain.push(network.name),
+            Err(error) => {
+                let used = weights.tally().used;
+                if used > nearest.as_ref().map_or(0, |(most, ..)| *most) {
+                    nearest = Some((used, network, error));
+                }
+            }
         }
     }
     let Some((first, rest)) = fitting.split_first() else {
-        return Ok(if uncertain.is_empty() { Recognised::None } else { Recognised::Uncertain(uncertain) });
-    };
-    // Networks that are trained on another size of image compute the same.
-    let same = |graph: &Graph| {
-        let ops = |graph: &Graph| {
-            graph
-                .nodes
-                .iter()
-                .map(|n| (n.op.clone(), n.inputs.clone(), n.attributes.clone()))
-                .collect::<Vec<_>>()
+        return if uncertain.is_empty() {
+            Recognised::None { nearest: nearest.map(|(_, network, error)| (network, error)) }
+        } else {
+            Recognised::Uncertain(uncertain)
         };
-        ops(graph) == ops(&first.1)
     };
-    if rest.iter().all(|(_, graph)| same(graph)) {
-        return Ok(Recognised::One {
-            network: first.0,
-            also: rest.iter().map(|(network, _)| network.name).collect(),
-        });
+    if rest.iter().all(|(_, graph)| computes_the_same(&first.1, graph)) {
+        let also = rest.iter().map(|(network, _)| network.name).collect();
+        return Recognised::One { network: first.0, also };
     }
-    Ok(Recognised::Several(fitting.iter().map(|(network, _)| network.name).collect()))
+    Recognised::Several(fitting.iter().map(|(network, _)| network.name).collect())
+}
+
+/// Whether two graphs of the same weights have the same nodes. Their images may differ in size, and so may constants that are shapes.
+fn computes_the_same(a: &Graph, b: &Graph) -> bool {
+    let same = |(a, b): (&zoo_graph::graph::Node, &zoo_graph::graph::Node)| {
+        (&a.op, &a.inputs, &a.attributes) == (&b.op, &b.inputs, &b.attributes)
+    };
+    a.nodes.len() == b.nodes.len() && a.nodes.iter().zip(&b.nodes).all(same)
 }

@@ -93,11 +93,12 @@ pub(crate) fn windows(
     match dim {
         Dim::Unknown => Ok(Dim::Unknown),
         Dim::Fixed(size) => {
-            let padded = size + pad;
+            // With `ceil`, a window that is less than full counts, even if it is the only one.
+            let padded = size + pad + if ceil { stride - 1 } else { 0 };
             let Some(room) = padded.checked_sub(reach) else {
                 return Err(format!("a window of {reach} does not fit into {size} with {pad} of padding"));
             };
-            let mut count = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
+            let mut count = room / stride + 1;
             if ceil && (count - 1) * stride >= size + pad_before {
                 count -= 1;
             }
@@ -287,6 +288,8 @@ mod tests {
         assert_eq!(out(224, 7, 2, (3, 3), false), Ok(Dim::Fixed(112)));
         assert_eq!(out(112, 3, 2, (0, 0), true), Ok(Dim::Fixed(56)));
         assert_eq!(out(6, 3, 2, (0, 0), true), Ok(Dim::Fixed(3)));
+        assert_eq!(out(2, 3, 2, (0, 0), true), Ok(Dim::Fixed(1)));
+        assert!(out(1, 3, 2, (0, 0), true).unwrap_err().contains("does not fit"));
         // The third window of 2 with stride 2 over 1 + 3 would begin in the padding behind.
         assert_eq!(out(3, 2, 2, (1, 1), true), Ok(Dim::Fixed(2)));
         assert!(out(2, 3, 1, (0, 0), false).unwrap_err().contains("does not fit"));

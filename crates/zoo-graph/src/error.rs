@@ -137,6 +137,22 @@ pub enum Error {
         dtype: zoo_tensor::DType,
     },
 
+    /// A tensor has other values than the network computes with.
+    #[error("tensor \"{name}\" has other values than this network computes with: {problem}")]
+    WeightValue {
+        /// The tensor's name.
+        name: String,
+        /// Where they differ.
+        problem: String,
+    },
+
+    /// A network does not take images of the size asked for.
+    #[error("this network does not take images of this size: {why}")]
+    ImageSize {
+        /// What it is tied to.
+        why: String,
+    },
+
     /// Tensors that the network never asked for.
     #[error("{} of the checkpoint's tensors have no place in this network: {}", names.len(), some(names))]
     Leftovers {
@@ -175,6 +191,62 @@ pub enum Error {
         opset: i64,
     },
 
+    /// A weight cannot stay where it is: a model only points to files in its own folder or below.
+    #[error("tensor \"{tensor}\" is in {}, which is not in the model's folder {}", file.display(), folder.display())]
+    OutsideFolder {
+        /// The tensor's name.
+        tensor: String,
+        /// The file that it is in.
+        file: PathBuf,
+        /// The folder that the model is to be written to.
+        folder: PathBuf,
+    },
+
+    /// Weights were asked for as a type that they are not written as.
+    #[error("weights are not written as {dtype}")]
+    WeightsAs {
+        /// The type asked for.
+        dtype: zoo_tensor::DType,
+    },
+
+    /// A finite number has no finite value in the type asked for.
+    #[error("element {index} of tensor \"{tensor}\" is {value}, which is beyond the largest {dtype}")]
+    Overflow {
+        /// The tensor's name.
+        tensor: String,
+        /// The element's position in row-major order.
+        index: usize,
+        /// Its value, as text.
+        value: String,
+        /// The type asked for.
+        dtype: zoo_tensor::DType,
+    },
+
+    /// Something needs a feature of this crate that was not compiled in.
+    #[error("{what} needs the feature \"{feature}\", which this program was built without")]
+    NeedsFeature {
+        /// What was asked for.
+        what: String,
+        /// The feature's name.
+        feature: &'static str,
+    },
+
+    /// A pass could not do its work.
+    #[error("the pass \"{pass}\" failed: {problem}")]
+    Pass {
+        /// The pass.
+        pass: &'static str,
+        /// What went wrong, and on what.
+        problem: String,
+    },
+
+    /// A graph became a message that no reader would accept: a mistake of zoo's own.
+    #[error("zoo made a model that is not valid: {report}")]
+    Unsound {
+        /// What the checker found.
+        report: crate::check::Report,
+    },
+
     /// A path could not be examined.
     #[error("cannot examine {}", path.display())]
     Path {
@@ -207,12 +279,28 @@ impl Error {
             Self::MissingWeight { nearest, .. } => {
                 format!("it has {}; if the checkpoint is of another network, name that one", quoted(nearest))
             }
-            Self::WeightShape { .. } | Self::Leftovers { .. } => {
+            Self::ImageSize { .. } => "choose another image size".to_owned(),
+            Self::WeightShape { .. } | Self::WeightValue { .. } | Self::Leftovers { .. } => {
                 "the checkpoint is of another network, or of another variant of it; name the right one"
                     .to_owned()
             }
             Self::Opset { first, last, .. } => format!("choose one from {first} to {last}"),
             Self::NeedsOpset { needs, .. } => format!("choose opset {needs} or newer"),
+            Self::OutsideFolder { .. } => {
+                "write the model beside the checkpoint or above it, or pack the weights into a file of their own"
+                    .to_owned()
+            }
+            Self::WeightsAs { .. } => "choose f16, bf16 or f32".to_owned(),
+            Self::Overflow { dtype: zoo_tensor::DType::F16, .. } => {
+                "choose bf16, which has the range of f32, or f32".to_owned()
+            }
+            Self::Overflow { .. } => "leave the weights as they are".to_owned(),
+            Self::NeedsFeature { .. } => {
+                "leave weights and batch norms as they are, or use a build that has the feature".to_owned()
+            }
+            Self::Pass { .. } | Self::Unsound { .. } => {
+                "this is a mistake in zoo; report it with the name of the model".to_owned()
+            }
             _ => return None,
         })
     }

@@ -145,7 +145,7 @@ pub(crate) fn files<'a>(tensors: impl Iterator<Item = &'a TensorProto>) -> Resul
 
 /// The rules for a location as text. They are the same on every system, so that a model is not accepted on one and
 /// refused on another.
-fn validate(location: &str) -> Result<(), &'static str> {
+pub(crate) fn validate(location: &str) -> Result<(), &'static str> {
     let mut parts = location.split('/');
     if location.is_empty() {
         Err("names no file")

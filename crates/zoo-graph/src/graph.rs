@@ -4,6 +4,7 @@
 //! Weights are places in a checkpoint until they are written, so a graph of gigabytes is a few kilobytes here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use zoo_tensor::{DType, Dim, Shape, Tensor, Weight};
 
@@ -32,6 +33,14 @@ pub enum Source {
     Input,
     /// It is a tensor of the checkpoint.
     Weight(Weight),
+    /// It is a tensor of the checkpoint, of which each row (along the first dimension) is multiplied by a number of its own: computed,
+    /// in double precision, only when it is written.
+    Scaled {
+        /// The tensor; its type may be narrower than the value's.
+        weight: Weight,
+        /// One finite factor for each row.
+        factors: Arc<[f64]>,
+    },
     /// It was computed while the graph was made: small, and written into the file itself.
     Constant(Tensor),
     /// A node makes it.
@@ -134,6 +143,13 @@ impl Graph {
         for val in inputs.chain(&mut self.outputs).filter(|val| **val == old) {
             *val = new;
         }
+    }
+
+    /// A name that no value has: this one, or it with a number.
+    pub(crate) fn unique_name(&self, name: &str) -> String {
+        let taken = |name: &str| self.values.iter().any(|value| value.name == name);
+        let numbered = (1_usize..).map(|number| format!("{name}_{number}"));
+        std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
     }
 
     /// How often each operator occurs.

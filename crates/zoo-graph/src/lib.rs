@@ -9,6 +9,8 @@
 //! - [`tensor`] turns ONNX tensors, however stored, into [`zoo_tensor::Tensor`];
 //! - [`text`] writes a model in ONNX's own text syntax.
 //!
+//! Making one goes the other way: [`Builder`] makes a [`Graph`], [`mod@pass`] rewrites it, [`emit`] writes it.
+//!
 //! Architecture invariant: this crate knows no network, no store and no source framework. Nothing in a model is
 //! executed, and no input makes it panic, recurse without bound or allocate without bound.
 
@@ -16,12 +18,14 @@ pub mod builder;
 pub mod check;
 mod decode;
 mod dim;
+pub mod emit;
 mod error;
 pub mod external;
 pub mod graph;
 pub mod limits;
 mod model;
 pub mod ops;
+pub mod pass;
 pub mod proto;
 mod scan;
 mod sniff;

@@ -1,4 +1,4 @@
-//! How much a model file may ask for before it is refused.
+//! How much a model file may ask for before it is refused, and how much goes where when one is written.
 //!
 //! Protobuf lets a few bytes ask for a lot: an empty node is two bytes in the file and over two hundred in memory.
 //! These bounds are far above every published model and far below what hurts; each says why it has its value.
@@ -21,3 +21,16 @@ pub const MAX_NUMBERS: u64 = 1 << 29;
 
 /// Problems that one check lists before it only counts the rest.
 pub const MAX_PROBLEMS: usize = 50;
+
+/// Weights that are written, not pointed at, stand in the model itself if all of them together are at most this large; else in a
+/// data file beside it. One file is easier to keep together than two, and up to here it costs nothing that could be measured:
+/// readers copy embedded weights instead of mapping them, and the writer holds them in memory twice.
+pub const MAX_EMBEDDED_BYTES: u64 = 1 << 20;
+
+/// Whole numbers up to this many bytes (128 of 64 bits) always stand in the model itself: they may be shapes or axes, which shape
+/// inference does not look for in other files. The threshold is that of `onnx.save` and of torch's exporters.
+pub const MAX_INLINE_BYTES: u64 = 1024;
+
+/// The largest constant that folding makes. What is folded is written into the model, so folding must not make a small model large;
+/// shapes, which folding is for, have a few dozen bytes. Runtimes fold the rest when they load.
+pub const MAX_FOLDED_BYTES: u64 = 4096;

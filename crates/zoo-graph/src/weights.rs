@@ -22,7 +22,7 @@ pub struct Weights {
 
 struct All {
     /// By the path that builders ask for; in order, so that what lies below a path lies together.
-    tensors: BTreeMap<String, Named>,
+    tensors: Rc<BTreeMap<String, Named>>,
     used: RefCell<BTreeSet<String>>,
     ignored: RefCell<BTreeSet<String>>,
 }
@@ -68,8 +68,18 @@ impl Weights {
                 return Err(Error::SamePath { path, names: [before.name, name] });
             }
         }
-        let all = All { tensors: all, used: RefCell::default(), ignored: RefCell::default() };
-        Ok(Self { all: Rc::new(all), prefix: String::new() })
+        Ok(Self::over(Rc::new(all)))
+    }
+
+    /// The whole checkpoint again, of which nothing was used yet.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::over(Rc::clone(&self.all.tensors))
+    }
+
+    fn over(tensors: Rc<BTreeMap<String, Named>>) -> Self {
+        let all = All { tensors, used: RefCell::default(), ignored: RefCell::default() };
+        Self { all: Rc::new(all), prefix: String::new() }
     }
 
     /// The view one step (or several, `layer1.0`) down.
@@ -249,6 +259,7 @@ mod tests {
         w.ignore(|name| name.ends_with("num_batches_tracked"));
         w.at("aux").ignore(|_| true);
         assert_eq!(w.finish().unwrap(), Tally { all: 3, used: 1, ignored: 2 });
+        assert_eq!(w.anew().tally(), Tally { all: 3, used: 0, ignored: 0 });
     }
 
     #[test]

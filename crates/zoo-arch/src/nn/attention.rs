@@ -1,43 +1,190 @@
 //! Multi-head attention (Vaswani et al., 2017) on queries, keys and values that one product made.
+//!
+//! Rows stand token by token, as they do inside PyTorch's own attention: all sequences' first tokens, then all second ones. Queries,
+//! keys and values then have the same axes as long as heads are not in front, and bringing them there is a transposition of the
+//! outermost axis, which ONNX Runtime takes into the matrix products instead of copying everything before.
 
 use zoo_graph::{Builder, Result, Val};
+use zoo_tensor::Dim;
 
-/// How tokens are divided among heads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
-    /// Their number.
-    pub count: usize,
-    /// Tokens that see each other.
+/// What PyTorch's `normalize` divides by at least.
+const LEAST_LENGTH: f32 = 1e-12;
+
+/// How rows are divided among sequences, features among heads, and how a query finds its keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
+    /// The number of heads.
+    pub heads: usize,
+    /// How many tokens see each other.
     pub tokens: usize,
+    /// How many sequences they make up: a batch, or the windows of a batch.
+    pub sequences: &'a [Dim],
+    /// What the scores of a query's keys are.
+    pub similarity: Similarity,
+    /// Added to the scores, if anything is: broadcasts with `[sequences…, heads, tokens, tokens]`.
+    pub bias: Option<Val>,
 }
 
-/// Attention on packed projections: `qkv` `[sequences*tokens, 3*width]`, queries first, as PyTorch's `in_proj` and timm's `qkv`
-/// pack them. Scores are divided by the root of the head's width; `bias`, where there is one, is added to them and broadcasts
-/// with `[sequences, heads, tokens, tokens]`. Gives `[sequences*tokens, width]`.
+/// How alike a query and a key are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Similarity {
+    /// Their product, times this.
+    Product(f32),
+    /// The cosine between them, divided by a temperature for each head: `[heads, 1]`.
+    Cosine(Val),
+}
+
+impl Similarity {
+    /// The product over the root of a head's width.
+    pub fn scaled(width: usize, heads: usize) -> Self {
+        Self::Product(1.0 / ((width / heads.max(1)) as f32).sqrt())
+    }
+}
+
+/// Attention on packed projections: `qkv` `[tokens*sequences, 3*width]`, queries first, as PyTorch's `in_proj` and Swin's `qkv`
+/// pack them. Gives `[tokens*sequences, width]`.
 ///
 /// # Errors
-/// If the width is not a multiple of the heads.
+/// If the width is not a multiple of the heads, or there are other rows than those of the sequences' tokens.
 #[track_caller]
-pub fn attend(g: &mut Builder, qkv: Val, heads: Heads, bias: Option<Val>) -> Result<Val> {
-    let width = g.size(qkv, 1)? / 3;
-    let head = width / heads.count.max(1);
-    // [sequences, tokens, 3, heads, head]
-    let x = g.split_axis(qkv, 1, &[heads.count, head])?;
-    let x = g.split_axis(x, 0, &[heads.tokens])?;
-    // [3, sequences, heads, tokens, head]
-    let x = g.transpose(x, &[2, 0, 3, 1, 4])?;
-    let (queries, keys, values) = (g.pick(x, 0, 0)?, g.pick(x, 0, 1)?, g.pick(x, 0, 2)?);
-    let keys = g.transpose(keys, &[0, 1, 3, 2])?;
-    let scale = g.float("attention_scale", 1.0 / (head as f32).sqrt());
-    let queries = g.mul(queries, scale)?;
+pub fn attend(g: &mut Builder, qkv: Val, attention: Attention<'_>) -> Result<Val> {
+    let Attention { heads, tokens, sequences, similarity, bias } = attention;
+    let head = g.size(qkv, 1)? / (3 * heads.max(1));
+    let apart = [Dim::Fixed(tokens)].into_iter().chain(sequences.iter().cloned());
+    let x = g.reshape(qkv, apart.chain([Dim::Fixed(3 * heads), Dim::Fixed(head)]))?;
+    let (queries, keys, values) = match similarity {
+        Similarity::Product(scale) => {
+            let parts = g.split(x, -2, &[heads; 3])?;
+            let scale = g.float("attention_scale", scale);
+            (g.mul(parts[0], scale)?, parts[1], parts[2])
+        }
+        Similarity::Cosine(temperature) => {
+            let parts = g.split(x, -2, &[2 * heads, heads])?;
+            let pair = unit_length(g, parts[0], temperature)?;
+            let pair = g.split(pair, -2, &[heads; 2])?;
+            (pair[0], pair[1], parts[1])
+        }
+    };
+    // From [tokens, sequences…, heads, head] to [sequences…, heads, tokens, head]; the keys to [sequences…, heads, head, tokens].
+    let last = sequences.len() + 2;
+    let order = |ends: [usize; 2]| (1..last).chain(ends).collect::<Vec<_>>();
+    let queries = g.transpose(queries, &order([0, last]))?;
+    let keys = g.transpose(keys, &order([last, 0]))?;
+    let values = g.transpose(values, &order([0, last]))?;
     let mut scores = g.matmul(queries, keys)?;
     if let Some(bias) = bias {
         scores = g.add(scores, bias)?;
     }
     let scores = g.softmax(scores, -1)?;
     let mixed = g.matmul(scores, values)?;
-    // [sequences, tokens, heads, head]
-    let mixed = g.transpose(mixed, &[0, 2, 1, 3])?;
-    let mixed = g.join_axes(mixed, 2, 4)?;
-    g.join_axes(mixed, 0, 2)
+    let back: Vec<usize> = [last - 1].into_iter().chain(0..last - 1).chain([last]).collect();
+    let mixed = g.transpose(mixed, &back)?;
+    g.flatten_at(mixed, last - 1)
+}
+
+/// Queries and keys, `[…, 2*heads, head]`, at length 1, the queries then divided by the temperature. It goes into the lengths,
+/// because of them there are the fewest.
+#[track_caller]
+fn unit_length(g: &mut Builder, x: Val, temperature: Val) -> Result<Val> {
+    let heads = g.size(temperature, 0)?;
+    let ones = g.floats("ones", &[heads, 1], &vec![1.0; heads])?;
+    let temperatures = g.concat(&[temperature, ones], 0)?;
+    let lengths = g.reduce_l2(x, &[-1], true)?;
+    let lengths = g.clip(lengths, LEAST_LENGTH, f32::INFINITY)?;
+    let lengths = g.mul(lengths, temperatures)?;
+    g.div(x, lengths)
+}
+
+#[cfg(test)]
+mod tests {
+    use zoo_graph::graph::Graph;
+    use zoo_tensor::DType;
+
+    use super::*;
+
+    fn batch() -> Dim {
+        Dim::Named("batch".to_owned())
+    }
+
+    /// Five tokens of each of `6*batch` sequences, width 8.
+    fn qkv(g: &mut Builder) -> Val {
+        let rows = Dim::Named("30*batch".to_owned());
+        g.input("qkv", DType::F32, [rows, Dim::Fixed(24)]).unwrap()
+    }
+
+    fn ops(graph: &Graph) -> Vec<&str> {
+        graph.nodes.iter().map(|node| node.op.as_str()).collect()
+    }
+
+    #[test]
+    fn tokens_come_behind_heads_and_return() {
+        let mut g = Builder::new("main", 18).unwrap();
+        let qkv = qkv(&mut g);
+        let bias = g.input("bias", DType::F32, [6_usize, 1, 2, 5, 5]).unwrap();
+        let attention = Attention {
+            heads: 2,
+            tokens: 5,
+            sequences: &[Dim::Fixed(6), batch()],
+            similarity: Similarity::scaled(8, 2),
+            bias: Some(bias),
+        };
+        let y = attend(&mut g, qkv, attention).unwrap();
+        assert_eq!(g.dims(y), [Dim::Named("30*batch".to_owned()), Dim::Fixed(8)]);
+        g.output("y", y).unwrap();
+        let graph = g.finish().unwrap();
+        let expected =
+            "Reshape Split Mul Transpose Transpose Transpose MatMul Add Softmax MatMul Transpose Flatten";
+        assert_eq!(ops(&graph).join(" "), expected);
+        let orders: Vec<_> = graph.nodes.iter().filter_map(|node| node.ints("perm")).collect();
+        let (forward, keys, back) = (&[1, 2, 3, 0, 4][..], &[1, 2, 3, 4, 0][..], &[3, 0, 1, 2, 4][..]);
+        assert_eq!(orders, [forward, keys, forward, back]);
+        let scale = graph.value(graph.nodes[2].inputs[1].unwrap()).constant().unwrap();
+        assert_eq!(scale.to_f32_vec().unwrap(), [0.5], "a head has four features");
+    }
+
+    #[test]
+    fn cosines_have_a_temperature_for_queries_alone() {
+        let mut g = Builder::new("main", 18).unwrap();
+        let qkv = qkv(&mut g);
+        let temperature = g.input("temperature", DType::F32, [2_usize, 1]).unwrap();
+        let attention = Attention {
+            heads: 2,
+            tokens: 30,
+            sequences: &[batch()],
+            similarity: Similarity::Cosine(temperature),
+            bias: None,
+        };
+        let y = attend(&mut g, qkv, attention).unwrap();
+        g.output("y", y).unwrap();
+        let graph = g.finish().unwrap();
+        let before: Vec<_> = ops(&graph).into_iter().take_while(|op| *op != "Transpose").collect();
+        assert_eq!(before.join(" "), "Reshape Split Concat ReduceL2 Clip Mul Div Split");
+        let constant = |node: usize, input: usize| {
+            let value = graph.value(graph.nodes[node].inputs[input].unwrap());
+            value.constant().unwrap().to_f32_vec().unwrap()
+        };
+        assert_eq!(graph.nodes[2].inputs[0], Some(temperature), "queries come first");
+        assert_eq!(constant(2, 1), [1.0, 1.0]);
+        assert_eq!((constant(4, 1), constant(4, 2)), (vec![1e-12], vec![f32::INFINITY]));
+    }
+
+    #[test]
+    fn heads_have_to_divide_the_width() {
+        let mut g = Builder::new("main", 18).unwrap();
+        let qkv = qkv(&mut g);
+        let sequences = [batch()];
+        let mut attention = Attention {
+            heads: 3,
+            tokens: 30,
+            sequences: &sequences,
+            similarity: Similarity::Product(1.0),
+            bias: None,
+        };
+        let error = attend(&mut g, qkv, attention).unwrap_err().to_string();
+        assert!(error.contains("qkv: f32[30*batch,24]"), "{error}");
+        (attention.heads, attention.tokens) = (2, 7);
+        assert!(attend(&mut g, qkv, attention).is_err(), "30 is not a multiple of 7");
+        attention.heads = 0;
+        assert!(attend(&mut g, qkv, attention).is_err());
+    }
 }

@@ -56,6 +56,27 @@ pub fn conv(g: &mut Builder, w: &Weights, x: Val, window: Window) -> Result<Val>
     g.conv(x, weight, bias, window)
 }
 
+/// The window of a convolution over images, as wide as its weight (`w` has it) and padded such that it keeps the size but for its
+/// `stride`, with this distance between its elements.
+///
+/// # Errors
+/// If there is no weight. What is not square and odd is refused by the convolution itself, whose window this is not.
+pub fn same_window(w: &Weights, stride: usize, dilation: usize) -> Result<Window> {
+    let kernel = w.shape("weight")?.get(2).copied().unwrap_or_default() | 1;
+    let pad = (kernel / 2).saturating_mul(dilation);
+    Ok(Window::of(kernel).stride(stride).pad(pad).dilation(dilation))
+}
+
+/// A convolution and a nonlinearity, without a norm between them.
+///
+/// # Errors
+/// If a tensor is missing or does not fit.
+#[track_caller]
+pub fn conv_act(g: &mut Builder, w: &Weights, x: Val, window: Window, activation: Activation) -> Result<Val> {
+    let x = conv(g, w, x, window)?;
+    activate(g, activation, x)
+}
+
 /// `torch.nn.BatchNorm*d` as in evaluation.
 ///
 /// # Errors

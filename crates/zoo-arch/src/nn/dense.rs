@@ -13,6 +13,21 @@ pub fn linear(g: &mut Builder, w: &Weights, x: Val) -> Result<Val> {
     g.linear(x, weight, bias)
 }
 
+/// A multilayer perceptron: the dense layers with these numbers, and a ReLU between every two.
+///
+/// # Errors
+/// If a tensor is missing or does not fit.
+#[track_caller]
+pub fn perceptron(g: &mut Builder, w: &Weights, mut x: Val, layers: &[usize]) -> Result<Val> {
+    for (index, layer) in layers.iter().enumerate() {
+        if index > 0 {
+            x = g.relu(x)?;
+        }
+        x = linear(g, &w.at(layer), x)?;
+    }
+    Ok(x)
+}
+
 /// `torch.nn.LayerNorm` over the last axis.
 ///
 /// # Errors

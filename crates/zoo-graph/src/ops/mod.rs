@@ -18,6 +18,7 @@ mod window;
 
 pub use norm::BatchNorm;
 pub use resize::{Coordinates, Interpolation};
+pub(crate) use shape::reshape_target;
 pub use window::{Axes, Window};
 
 /// An axis as ONNX counts it: negative ones from the end.

@@ -61,7 +61,8 @@ impl Builder {
         let transformation = match (coordinates, interpolation) {
             // Nearest in PyTorch takes `floor(i scale)`, without half a pixel.
             (Coordinates::HalfPixel, Interpolation::Nearest) => "asymmetric",
-            (Coordinates::HalfPixel, Interpolation::Linear) => "pytorch_half_pixel",
+            // `pytorch_half_pixel` takes the first element where one is left; PyTorch itself takes the middle.
+            (Coordinates::HalfPixel, Interpolation::Linear) => "half_pixel",
             (Coordinates::AlignCorners, _) => "align_corners",
         };
         let attributes = vec![
@@ -77,7 +78,7 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{dims, graph, ops, value};
+    use crate::testing::{dims, graph, value};
 
     #[test]
     fn to_the_size_of_another() {
@@ -86,7 +87,11 @@ mod tests {
         let image = value(&mut g, "image", "n,3,520,520");
         let y = g.resize_like(x, image, Interpolation::Linear, Coordinates::HalfPixel).unwrap();
         assert_eq!(dims(&g, y), "n,21,520,520");
-        assert_eq!(ops(g, y), "Shape Concat Resize", "only the batch is not known");
+        let graph = g.finish_with(y);
+        let ops: Vec<_> = graph.nodes.iter().map(|node| node.op.as_str()).collect();
+        assert_eq!(ops, ["Shape", "Concat", "Resize"], "only the batch is not known");
+        let attribute = graph.nodes[2].attribute("coordinate_transformation_mode");
+        assert_eq!(attribute, Some(&"half_pixel".into()));
     }
 
     #[test]

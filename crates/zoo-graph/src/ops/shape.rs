@@ -25,24 +25,10 @@ impl Builder {
                 format!("{} has {before} elements, [{}] has {after}", self.describe(x), shown.join(","));
             return self.fail("Reshape", problem);
         }
-        let mut free_used = false;
-        let mut target = Vec::with_capacity(dims.len());
-        for (axis, dim) in dims.iter().enumerate() {
-            target.push(match dim.fixed() {
-                // 0 means "as before" to Reshape; no network has an empty tensor on purpose.
-                Some(0) => return self.fail("Reshape", format!("{} becomes empty", self.describe(x))),
-                Some(size) => size as i64,
-                None if from.get(axis) == Some(dim) => 0,
-                None if !free_used => {
-                    free_used = true;
-                    -1
-                }
-                None => {
-                    let problem = format!("more than one dimension of {} is free", self.describe(x));
-                    return self.fail("Reshape", problem);
-                }
-            });
-        }
+        let target = match reshape_target(&from, &dims) {
+            Ok(target) => target,
+            Err(problem) => return self.fail("Reshape", format!("{}: {problem}", self.describe(x))),
+        };
         let target = self.ints("shape", &target);
         let made = (self.dtype(x), dims);
         self.node1("Reshape", &[x, target], vec![], made)
@@ -96,6 +82,19 @@ impl Builder {
         }
         let made = (self.dtype(x), vec![first.clone(), dim::product(rest)]);
         self.node1("Flatten", &[x], vec![("axis", 1_i64.into())], made)
+    }
+
+    /// `Flatten` at an axis: what is before it becomes one axis, and what begins with it another.
+    ///
+    /// # Errors
+    /// If there is nothing on one of the sides.
+    #[track_caller]
+    pub fn flatten_at(&mut self, x: Val, axis: usize) -> Result<Val> {
+        let Some((rows @ [_, ..], columns @ [_, ..])) = self.dims(x).split_at_checked(axis) else {
+            return self.fail("Flatten", format!("{} has no axes on both sides of {axis}", self.describe(x)));
+        };
+        let made = (self.dtype(x), vec![dim::product(rows), dim::product(columns)]);
+        self.node1("Flatten", &[x], vec![("axis", (axis as i64).into())], made)
     }
 
     /// `Transpose`: axis `i` of the result is axis `order[i]` of `x`.
@@ -264,6 +263,24 @@ impl Builder {
     }
 }
 
+/// The second input of a `Reshape` between these shapes, which have equally many elements: 0 stands for a free dimension that stays
+/// at its axis, -1 for one that does not.
+pub(crate) fn reshape_target(from: &[Dim], to: &[Dim]) -> Result<Vec<i64>, &'static str> {
+    let mut free_used = false;
+    let number = |(axis, dim): (usize, &Dim)| match dim.fixed() {
+        // 0 means "as before" to Reshape; no network has an empty tensor on purpose.
+        Some(0) => Err("it becomes empty"),
+        Some(size) => Ok(size as i64),
+        None if from.get(axis) == Some(dim) && *dim != Dim::Unknown => Ok(0),
+        None if !free_used => {
+            free_used = true;
+            Ok(-1)
+        }
+        None => Err("more than one of its dimensions is free"),
+    };
+    to.iter().enumerate().map(number).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,6 +345,10 @@ mod tests {
         assert!(g.squeeze(x, 1).is_err());
         let f = g.flatten(x).unwrap();
         assert_eq!(dims(&g, f), "n,3");
+        let x = value(&mut g, "f", "49,n,4,96");
+        let f = g.flatten_at(x, 2).unwrap();
+        assert_eq!(dims(&g, f), "49*n,384");
+        assert!(g.flatten_at(x, 0).is_err() && g.flatten_at(x, 4).is_err() && g.flatten_at(x, 5).is_err());
     }
 
     #[test]
