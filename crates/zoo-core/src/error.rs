@@ -78,6 +78,12 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The folder to write into is in use.
+    #[error("`{}` is not empty", .path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Not enough space, found before starting.
     #[error("`{}` has {} free, and {} more are needed", .path.display(), human(*.available), human(*.needed))]
     NoSpace {
@@ -273,7 +279,7 @@ impl Error {
     /// The class of this failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::BadHandle { .. } | Self::Client { .. } => ErrorKind::Usage,
+            Self::BadHandle { .. } | Self::Client { .. } | Self::NotEmpty { .. } => ErrorKind::Usage,
             Self::UnknownModel { .. } | Self::UnknownRevision { .. } | Self::NotStored { .. } => {
                 ErrorKind::NotFound
             }
@@ -325,6 +331,7 @@ impl Error {
             Self::Offline { .. } => Some("run again without --offline (and without ZOO_OFFLINE)".into()),
             Self::NotStored { .. } => Some("`zoo cache ls` lists what is stored".into()),
             Self::Io { source, .. } => io_hint(source),
+            Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist yet".into()),
             Self::NoSpace { .. } => Some(
                 "free some space (`zoo cache gc` can), or put the store elsewhere with ZOO_HOME; what was fetched is kept".into(),
             ),

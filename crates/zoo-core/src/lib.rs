@@ -4,7 +4,7 @@
 //! - [`remote`]: what a hub says about a file. Hub crates make [`remote::RemoteFile`]s, and that is all they need to do.
 //! - [`http`], [`fetch`]: the one place that talks to servers for files: redirects, tokens, retries, resuming, ranges, digests.
 //! - [`store`], [`manifest`]: where files live, and what is known of them. A name in the store is a promise.
-//! - [`stage`]: the targets by name, for the ecosystem crates that make them.
+//! - [`stage`]: the targets and options by name, for the ecosystem crates that honour them. [`folder`]: models outside the store.
 //! - [`archive`]: zip, tar and gzip, bounded, with no way out of the folder.
 //! - [`progress`]: what is happening, as events. [`error`]: what failed, on what, what now.
 //!
@@ -28,6 +28,7 @@ mod blocking;
 pub mod digest;
 pub mod error;
 pub mod fetch;
+pub mod folder;
 pub mod fs;
 pub mod handle;
 pub mod http;

@@ -14,6 +14,7 @@ use crate::faults::FaultRule;
 use crate::hubs::github::{GitFile, GitHub, GitRepo};
 use crate::hubs::huggingface::{Access, HubFile, HubRepo, HuggingFace};
 use crate::hubs::pointer_text;
+use crate::hubs::torch::{Torch, TorchFile};
 use crate::server::{Contents, Mirror};
 
 /// The real hub answers a thousand entries a page.
@@ -36,6 +37,7 @@ pub struct MirrorBuilder {
     renamed: BTreeMap<String, String>,
     tokens: BTreeMap<String, Vec<String>>,
     github: BTreeMap<String, GitRepo>,
+    torch: Torch,
     manifest: Vec<serde_json::Value>,
     rules: Vec<FaultRule>,
     pace: Option<u64>,
@@ -140,6 +142,11 @@ pub struct OnnxEntry {
     pub archive: Option<Content>,
 }
 
+/// The name that [`MirrorBuilder::torch_file`] gives to a content.
+pub fn torch_name(pattern: &str, content: &Content) -> Result<String, Error> {
+    Ok(TorchFile::new(content.clone())?.name(pattern))
+}
+
 /// How the fixtures want to be served (`mirror.json`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -228,6 +235,21 @@ impl MirrorBuilder {
         self
     }
 
+    /// A file below `/models/` of torchvision's server. In a name such as `resnet50-xxxxxxxx.pth` or `quantized/…-xxxxxxxx.pth`
+    /// the run of `x` becomes that many digits of the content's SHA-256, as [`crate::torch_name`] tells.
+    #[must_use]
+    pub fn torch_file(mut self, name: &str, content: impl Into<Content>) -> Self {
+        match TorchFile::new(content.into()) {
+            Ok(file) => {
+                self.torch.files.insert(file.name(name), file);
+            }
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
+        self
+    }
+
     /// Starts it.
     pub fn start(mut self) -> Result<Mirror, Error> {
         if let Some(error) = self.error.take() {
@@ -250,6 +272,7 @@ impl MirrorBuilder {
         Mirror::start(Contents {
             hugging_face,
             github: GitHub { repos: self.github },
+            torch: self.torch,
             rules: self.rules,
             pace: self.pace,
             first_port: self.first_port,

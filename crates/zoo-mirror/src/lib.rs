@@ -29,7 +29,7 @@ mod proxy;
 mod range;
 mod server;
 
-pub use builder::{HfRepoBuilder, MirrorBuilder, OnnxEntry};
+pub use builder::{HfRepoBuilder, MirrorBuilder, OnnxEntry, torch_name};
 pub use content::Content;
 pub use faults::{Fault, FaultRule};
 pub use hubs::huggingface::Access;

@@ -25,6 +25,7 @@ use crate::body::{Body, Pace, Plan, full, planned};
 use crate::faults::{Fault, FaultRule};
 use crate::hubs::github::GitHub;
 use crate::hubs::huggingface::HuggingFace;
+use crate::hubs::torch::Torch;
 use crate::hubs::{Reply, Served};
 use crate::log::{Log, Logged};
 use crate::proxy::Authority;
@@ -47,21 +48,24 @@ pub enum Role {
     GitHubRaw,
     /// The content of large git files, for repositories that still have it.
     GitHubMedia,
-    /// `CONNECT` to all of the above in their real names.
+    /// `CONNECT` to all that stand for a real host, in its name.
     Proxy,
     /// Faults, pace and the request log, for people and for tests in other languages.
     Admin,
+    /// The object store with torchvision's weights.
+    Torch,
 }
 
 impl Role {
     /// Every origin, in the order of their ports where ports are fixed.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::HuggingFace,
         Self::HuggingFaceContent,
         Self::GitHubRaw,
         Self::GitHubMedia,
         Self::Proxy,
         Self::Admin,
+        Self::Torch,
     ];
 
     /// The real hosts it stands for; the first is the one that links name.
@@ -72,6 +76,7 @@ impl Role {
             Self::HuggingFaceContent => &["us.aws.cdn.hf.co", "cas-bridge.xethub.hf.co"],
             Self::GitHubRaw => &["raw.githubusercontent.com"],
             Self::GitHubMedia => &["media.githubusercontent.com"],
+            Self::Torch => &["download.pytorch.org"],
             Self::Proxy | Self::Admin => &[],
         }
     }
@@ -98,6 +103,7 @@ pub(crate) enum Via {
 pub(crate) struct State {
     pub(crate) hugging_face: HuggingFace,
     pub(crate) github: GitHub,
+    pub(crate) torch: Torch,
     pub(crate) log: Log,
     pub(crate) authority: Authority,
     rules: Mutex<Vec<FaultRule>>,
@@ -149,6 +155,7 @@ impl std::fmt::Debug for Mirror {
 pub(crate) struct Contents {
     pub(crate) hugging_face: HuggingFace,
     pub(crate) github: GitHub,
+    pub(crate) torch: Torch,
     pub(crate) rules: Vec<FaultRule>,
     pub(crate) pace: Option<u64>,
     pub(crate) first_port: Option<u16>,
@@ -182,6 +189,7 @@ impl Mirror {
         let state = Arc::new(State {
             hugging_face: contents.hugging_face,
             github: contents.github,
+            torch: contents.torch,
             log: Log::default(),
             authority: Authority::new()?,
             rules: Mutex::new(contents.rules),
@@ -209,6 +217,11 @@ impl Mirror {
     /// Serves what `raw.githubusercontent.com` does.
     pub fn raw_endpoint(&self) -> String {
         self.endpoint(Role::GitHubRaw)
+    }
+
+    /// Serves what `download.pytorch.org` does (`ZOO_TORCH_ENDPOINT`).
+    pub fn torch_endpoint(&self) -> String {
+        self.endpoint(Role::Torch)
     }
 
     /// The proxy, for clients that cannot be told another address (`HTTPS_PROXY`).
@@ -385,6 +398,7 @@ async fn answer(
         Role::HuggingFaceContent => state.hugging_face.content(&ask),
         Role::GitHubRaw => state.github.raw(&ask),
         Role::GitHubMedia => state.github.media(&ask),
+        Role::Torch => state.torch.answer(&ask),
         Role::Proxy | Role::Admin => Reply::status(StatusCode::NOT_FOUND, "not found"),
     };
     // A rule may name the file as people know it, or a part of the URL.

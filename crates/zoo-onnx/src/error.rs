@@ -46,11 +46,11 @@ pub enum Error {
         /// The models in it.
         found: Vec<String>,
     },
-    /// The folder to write into is in use.
-    #[error("`{}` is not empty", .path.display())]
-    NotEmpty {
-        /// The folder.
-        path: PathBuf,
+    /// An option of staging that makes no sense for an ONNX model.
+    #[error("an ONNX model takes no option `{option}`: its graph is in the file")]
+    Option {
+        /// Its name.
+        option: &'static str,
     },
 }
 
@@ -69,7 +69,7 @@ impl Error {
             Self::Core(e) => e.kind(),
             Self::Graph(_) | Self::Invalid { .. } | Self::Target { .. } => ErrorKind::Refused,
             Self::NoTestData { .. } => ErrorKind::NotFound,
-            Self::NotOneModel { .. } | Self::NotEmpty { .. } => ErrorKind::Usage,
+            Self::NotOneModel { .. } | Self::Option { .. } => ErrorKind::Usage,
         }
     }
 
@@ -87,7 +87,9 @@ impl Error {
                 Some("name the .onnx file itself, or the folder that holds it".into())
             }
             Self::NotOneModel { .. } => Some("name the one that you mean".into()),
-            Self::NotEmpty { .. } => Some("name a folder that is empty or does not exist yet".into()),
+            Self::Option { option } => {
+                Some(format!("leave out `{option}`; ONNX models are kept as they were published"))
+            }
         }
     }
 }

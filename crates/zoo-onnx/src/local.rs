@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zoo_core::Error as CoreError;
 use zoo_core::archive::{self as unpacking, ArchiveKind, ExtractOptions, Select};
+use zoo_core::folder::NewFolder;
 use zoo_core::fs;
 use zoo_core::handle::{Ecosystem, ModelName, Revision};
 use zoo_core::manifest::{Manifest, Staged};
@@ -92,11 +93,7 @@ pub(crate) fn stage_file(model: &Path, named: &Path, options: &LocalOptions) -> 
         let path = EntryPath::new(file).map_err(CoreError::from)?;
         return in_folder(folder, named, path, described);
     };
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    refuse_used(out)?;
-    fs::create_dir_all(parent)?;
-    let io = |source| CoreError::Io { action: "create a folder in", path: parent.to_owned(), source };
-    let private = tempfile::Builder::new().prefix(".zoo-stage-").tempdir_in(parent).map_err(io)?;
+    let private = NewFolder::at(out)?;
     let path = EntryPath::new("model.onnx").map_err(CoreError::from)?;
     place_file(model, &path.under(private.path()), false)?;
     for with in &described.with {
@@ -106,22 +103,18 @@ pub(crate) fn stage_file(model: &Path, named: &Path, options: &LocalOptions) -> 
     }
     let staged = in_folder(private.path(), named, path, described)?;
     staged.manifest().write(private.path())?;
-    publish(private, out)?;
+    private.publish()?;
     Ok(StagedModel::new(out.clone(), staged.staged().clone(), staged.manifest().clone()))
 }
 
 fn from_archive(path: &Path, kind: ArchiveKind, options: &LocalOptions) -> Result<StagedModel> {
     let out = options.out.clone().unwrap_or_else(|| beside(path));
-    refuse_used(&out)?;
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)?;
-    let io = |source| CoreError::Io { action: "create a folder in", path: parent.to_owned(), source };
-    let private = tempfile::Builder::new().prefix(".zoo-stage-").tempdir_in(parent).map_err(io)?;
+    let private = NewFolder::at(&out)?;
     let model = unpack(path, kind, private.path())?;
     let described = describe(&model.under(private.path()))?;
     let staged = in_folder(private.path(), path, model, described)?;
     staged.manifest().write(private.path())?;
-    publish(private, &out)?;
+    private.publish()?;
     Ok(StagedModel::new(out, staged.staged().clone(), staged.manifest().clone()))
 }
 
@@ -154,28 +147,6 @@ fn beside(path: &Path) -> PathBuf {
     let endings = [".tar.gz", ".tgz", ".tar", ".zip", ".onnx.gz", ".gz"];
     let stem = endings.iter().find_map(|e| name.strip_suffix(e)).filter(|s| !s.is_empty());
     path.with_file_name(stem.map_or_else(|| format!("{name}-unpacked"), str::to_owned))
-}
-
-fn refuse_used(out: &Path) -> Result<()> {
-    let used = out.exists() && (!out.is_dir() || !fs::list_dir(out)?.is_empty());
-    if used { Err(Error::NotEmpty { path: out.to_owned() }) } else { Ok(()) }
-}
-
-fn publish(private: tempfile::TempDir, out: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        // Private while it was being filled; now it is a folder like any other.
-        use std::os::unix::fs::PermissionsExt as _;
-        let _ = std::fs::set_permissions(private.path(), std::fs::Permissions::from_mode(0o755));
-    }
-    if out.is_dir() {
-        let io = |source| CoreError::Io { action: "replace", path: out.to_owned(), source };
-        std::fs::remove_dir(out).map_err(io)?;
-    }
-    fs::rename(private.path(), out)?;
-    // The name is gone; there is nothing left to remove.
-    let _ = private.keep();
-    Ok(())
 }
 
 /// A manifest for files that came from no hub: it has no originals to vouch for, only what was staged.

@@ -41,8 +41,12 @@ impl Model {
         self.stored.staged_path(Target::Onnx.name()).unwrap_or_else(|| self.stored.folder.clone())
     }
 
-    /// The staged form. ONNX was checked and described when it was pulled and is the original itself, so nothing is written.
+    /// The staged form. ONNX was checked and described when it was pulled and is the original itself, so nothing is written,
+    /// and options that would change the graph or move the weights are refused.
     pub fn stage(&self, options: &StageOptions) -> Result<StagedModel> {
+        if let Some(option) = options.given().first() {
+            return Err(Error::Option { option });
+        }
         let manifest = self.manifest();
         let staged = match options.target {
             Target::Onnx => manifest.staged(Target::Onnx.name()).cloned(),

@@ -135,8 +135,11 @@ impl Store {
 
     /// Handles of stored models that resemble `wanted`.
     pub fn nearest(&self, wanted: &str) -> Vec<String> {
-        // The hub's name before the colon is the same for many and says nothing about likeness.
-        let bare = |text: &str| text.split_once(':').map_or(text, |(_, name)| name).to_owned();
+        // The hub's name before the colon is the same for many, as the revision may be; both say nothing about likeness.
+        let bare = |text: &str| {
+            let name = text.split_once(':').map_or(text, |(_, name)| name);
+            name.split_once('@').map_or(name, |(name, _)| name).to_owned()
+        };
         let stored: Vec<(String, String)> = self
             .models()
             .unwrap_or_default()
@@ -220,6 +223,7 @@ pub(crate) mod tests {
         assert_eq!(find("b/c", None).as_deref(), Some("r1"));
         assert_eq!(find("b", None), None);
         assert_eq!(store.nearest("onnx:b/d"), ["onnx:b/c"]);
+        assert_eq!(store.nearest("onnx:b/d@some-long-revision"), ["onnx:b/c"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod github;
 pub(crate) mod huggingface;
+pub(crate) mod torch;
 
 use hyper::header::{self, HeaderName};
 use hyper::{Response, StatusCode};

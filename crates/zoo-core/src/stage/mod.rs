@@ -1,8 +1,12 @@
-//! What a model can be staged as. Making it is the ecosystem crates' work; the names are shared.
+//! What a model can be staged as, and how. Making it is the ecosystem crates' work; the names are shared.
+
+mod options;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+pub use options::{FloatType, ImageSize, NotAnOption, StageOptions, WeightPolicy};
 
 use crate::manifest::{Manifest, Staged};
 
@@ -58,21 +62,6 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|t| t.name() == text).ok_or_else(|| UnknownTarget(text.to_owned()))
-    }
-}
-
-/// How to stage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StageOptions {
-    /// What to make.
-    pub target: Target,
-}
-
-impl StageOptions {
-    /// A target with its defaults.
-    pub fn to(target: Target) -> Self {
-        Self { target }
     }
 }
 
