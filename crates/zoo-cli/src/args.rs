@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
-use zoo_core::stage::Target;
+use zoo_core::stage::{FloatType, ImageSize, StageOptions, Target, WeightPolicy};
 
 use crate::exit;
 
@@ -15,11 +15,15 @@ const NAMES: &str = "\
 Names of models:
   onnx:mnist-12, onnx:MNIST@8  handles: the hub, a colon, the hub's own name, and
                                perhaps @ and a revision or an opset
+  torchvision:resnet50         the builder's DEFAULT weights; @IMAGENET1K_V1 and
+                               @pretrained choose others
   https://…                    a page or a file of a hub
-  mnist-12                     a bare name that exactly one hub knows
+  mnist-12, ResNet50_Weights.IMAGENET1K_V2
+                               a bare name that exactly one hub knows
   ./mnist.onnx, models/        a file or a folder. A word is one if that exists
-                               and it has a separator or ends in .onnx, .zip,
-                               .tar, .gz or .tgz; ./NAME always is one.";
+                               and it has a separator or ends in .onnx, .pth,
+                               .pt, .bin, .ckpt, .th, .safetensors, .zip, .tar,
+                               .gz or .tgz; ./NAME always is one.";
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -27,9 +31,11 @@ Environment:
   ZOO_OFFLINE, HF_HUB_OFFLINE  1: never use the network
   ZOO_LOG                      what to log, such as info,zoo_core=debug
   ZOO_ONNX_ENDPOINT            where the ONNX Model Zoo's manifest is served
+  ZOO_TORCH_ENDPOINT           where torchvision's weights are served
+  ZOO_TORCHVISION_CATALOG      what of them there is, in place of what zoo knows
   ORT_DYLIB_PATH               the ONNX Runtime library
-  HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, ONNX_HOME, XDG_CACHE_HOME
-                               as the hubs' own tools use them
+  HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, ONNX_HOME, TORCH_HOME,
+  XDG_CACHE_HOME               as the hubs' own tools use them
   http_proxy, https_proxy, all_proxy, no_proxy, SSL_CERT_FILE, NO_COLOR
                                as everywhere";
 
@@ -115,6 +121,8 @@ pub(crate) struct Pull {
     /// What to stage [default: what the hub's files are made for]
     #[arg(long, value_name = "TARGET", value_parser = target())]
     pub(crate) to: Option<Target>,
+    #[command(flatten)]
+    pub(crate) how: How,
 }
 
 #[derive(Debug, Args)]
@@ -131,15 +139,56 @@ pub(crate) struct Stage {
     /// Hard-link large files into the folder where that is possible
     #[arg(long, requires = "out")]
     pub(crate) link: bool,
-    /// The network that a checkpoint belongs to, for files that do not say
-    #[arg(long, value_name = "NAME")]
-    pub(crate) arch: Option<String>,
     /// The task to export a model for, where its files serve several
     #[arg(long, value_name = "TASK")]
     pub(crate) task: Option<String>,
     /// The class to load a model as, where its files serve several
     #[arg(long, value_name = "CLASS")]
     pub(crate) auto: Option<String>,
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+/// How to make it, for files that hold weights and no graph.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of PyTorch checkpoints")]
+pub(crate) struct How {
+    /// The network that a checkpoint belongs to, for files that do not say
+    #[arg(long, value_name = "NAME")]
+    pub(crate) arch: Option<String>,
+    /// The version of ONNX's operator set
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) opset: Option<i64>,
+    /// Copy the weights to a file of the graph's own; otherwise they stay in the original
+    #[arg(long)]
+    pub(crate) packed: bool,
+    /// Convert the weights to f16, bf16 or f32; implies --packed
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) dtype: Option<FloatType>,
+    /// Fold batch norms into the convolutions before them; implies --packed
+    #[arg(long)]
+    pub(crate) fold: bool,
+    /// The size of pictures: N, HxW, or `any` [default: the model's own]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) image_size: Option<ImageSize>,
+    /// Which dictionary of a training checkpoint to take, such as `model_ema`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dictionary: Option<String>,
+}
+
+impl How {
+    /// In the library's words. Which target they are for is said elsewhere.
+    pub(crate) fn options(&self) -> StageOptions {
+        let mut options = StageOptions::to(Target::Onnx);
+        options.arch.clone_from(&self.arch);
+        options.opset = self.opset;
+        options.weights = if self.packed { WeightPolicy::Packed } else { WeightPolicy::InPlace };
+        options.dtype = self.dtype;
+        options.fold = self.fold;
+        options.image_size = self.image_size;
+        options.dictionary.clone_from(&self.dictionary);
+        options
+    }
 }
 
 #[derive(Debug, Args)]
@@ -421,6 +470,29 @@ mod tests {
         assert_eq!(stage.to, [Target::Onnx, Target::Original]);
         assert_eq!(parse("zoo stage a --to tflite").unwrap_err(), ErrorKind::InvalidValue);
         assert_eq!(parse("zoo stage a --link").unwrap_err(), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
+    fn how_a_checkpoint_becomes_a_graph_is_told_to_pull_and_to_stage() {
+        let options =
+            "--arch resnet50 --opset 17 --packed --dtype bf16 --fold --image-size 320x480 --dictionary ema";
+        for command in ["zoo stage m.pth", "zoo pull torchvision:resnet50"] {
+            let how = match parse(&format!("{command} {options}")).unwrap().command {
+                Command::Stage(stage) => stage.how,
+                Command::Pull(pull) => pull.how,
+                _ => panic!("another command"),
+            };
+            let given = how.options();
+            assert_eq!(given.given().len(), 7);
+            assert_eq!(given.file_name("m"), "m-opset17-bf16-fold-320x480-dict_ema.onnx");
+        }
+        for bad in ["--opset 0", "--opset x", "--dtype f64", "--image-size 0"] {
+            assert_eq!(
+                parse(&format!("zoo stage m {bad}")).unwrap_err(),
+                ErrorKind::ValueValidation,
+                "{bad}"
+            );
+        }
     }
 
     #[test]

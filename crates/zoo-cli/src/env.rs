@@ -5,9 +5,10 @@
 //! | `ZOO_HOME`, `MODELHUB_PATH` | the store; `--home` wins |
 //! | `ZOO_OFFLINE`, `HF_HUB_OFFLINE` | never use the network; the first one wins where both are set |
 //! | `ZOO_LOG` | which log lines to print, as `tracing` filters |
-//! | `HF_ENDPOINT`, `ZOO_ONNX_ENDPOINT` | where the hubs are |
+//! | `HF_ENDPOINT`, `ZOO_ONNX_ENDPOINT`, `ZOO_TORCH_ENDPOINT` | where the hubs are |
+//! | `ZOO_TORCHVISION_CATALOG` | what the torchvision zoo has, in place of the catalogue compiled in |
 //! | `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME` | the Hugging Face token, or the file with it |
-//! | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `ONNX_HOME`, `XDG_CACHE_HOME` | caches of other tools to adopt files from |
+//! | `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `ONNX_HOME`, `TORCH_HOME`, `XDG_CACHE_HOME` | caches of other tools to adopt files from |
 //! | `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` | proxies, in either case |
 //! | `SSL_CERT_FILE` | certificates to trust besides the system's |
 //! | `ORT_DYLIB_PATH` | the ONNX Runtime library |
@@ -52,6 +53,10 @@ pub(crate) struct Settings {
     pub(crate) hf_caches: Vec<PathBuf>,
     pub(crate) onnx_endpoint: Option<Url>,
     pub(crate) onnx_caches: Vec<PathBuf>,
+    pub(crate) torch_endpoint: Option<Url>,
+    /// The file with the torchvision zoo's catalogue.
+    pub(crate) torch_catalog: Option<PathBuf>,
+    pub(crate) torch_caches: Vec<PathBuf>,
     /// The ONNX Runtime library, named.
     pub(crate) runtime: Option<PathBuf>,
     /// Folders in which it may lie.
@@ -174,6 +179,15 @@ impl Surroundings {
         self.path("XDG_CACHE_HOME").or_else(|| self.user.as_ref().map(|user| user.join(".cache")))
     }
 
+    /// As `torch.hub` has it, which also takes `~` for the home directory where no shell did.
+    fn torch_home(&self) -> Option<PathBuf> {
+        let named = self.path("TORCH_HOME").or_else(|| self.xdg_cache().map(|cache| cache.join("torch")))?;
+        match (named.strip_prefix("~"), &self.user) {
+            (Ok(below), Some(user)) => Some(user.join(below)),
+            _ => Some(named),
+        }
+    }
+
     fn hf_home(&self) -> Option<PathBuf> {
         self.path("HF_HOME").or_else(|| self.xdg_cache().map(|cache| cache.join("huggingface")))
     }
@@ -211,6 +225,7 @@ impl Settings {
             .or_else(|| around.hf_home().map(|home| home.join("hub")));
         let onnx_home =
             around.path("ONNX_HOME").or_else(|| around.xdg_cache().map(|cache| cache.join("onnx")));
+        let torch_cache = around.torch_home().map(|home| home.join("hub").join("checkpoints"));
         let runtime = |folder: &PathBuf| folder.join("runtime");
         let mut runtime_folders: Vec<PathBuf> = home.iter().chain(&own_cache).map(runtime).collect();
         runtime_folders.extend(around.program.clone());
@@ -224,6 +239,9 @@ impl Settings {
             hf_caches: hf_cache.into_iter().collect(),
             onnx_endpoint: around.url("ZOO_ONNX_ENDPOINT")?,
             onnx_caches: onnx_home.map(|home| home.join("hub")).into_iter().collect(),
+            torch_endpoint: around.url("ZOO_TORCH_ENDPOINT")?,
+            torch_catalog: around.path("ZOO_TORCHVISION_CATALOG"),
+            torch_caches: torch_cache.into_iter().collect(),
             runtime: around.path("ORT_DYLIB_PATH"),
             runtime_folders,
             log: around.text("ZOO_LOG")?,
@@ -335,15 +353,25 @@ mod tests {
     fn caches_of_other_tools() {
         let caches = |vars: &[(&str, &str)]| {
             let s = settings(vars);
-            [s.hf_caches, s.onnx_caches]
+            [s.hf_caches, s.onnx_caches, s.torch_caches]
                 .concat()
                 .iter()
                 .map(|p| p.display().to_string().replace('\\', "/"))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(caches(&[]), ["user/.cache/huggingface/hub", "user/.cache/onnx/hub"]);
-        assert_eq!(caches(&[("XDG_CACHE_HOME", "x")]), ["x/huggingface/hub", "x/onnx/hub"]);
-        assert_eq!(caches(&[("HF_HOME", "h"), ("ONNX_HOME", "o")]), ["h/hub", "o/hub"]);
+        assert_eq!(
+            caches(&[]),
+            ["user/.cache/huggingface/hub", "user/.cache/onnx/hub", "user/.cache/torch/hub/checkpoints"]
+        );
+        assert_eq!(
+            caches(&[("XDG_CACHE_HOME", "x")]),
+            ["x/huggingface/hub", "x/onnx/hub", "x/torch/hub/checkpoints"]
+        );
+        assert_eq!(
+            caches(&[("HF_HOME", "h"), ("ONNX_HOME", "o"), ("TORCH_HOME", "t")]),
+            ["h/hub", "o/hub", "t/hub/checkpoints"]
+        );
+        assert_eq!(caches(&[("TORCH_HOME", "~/t")])[2], "user/t/hub/checkpoints");
         let vars = [("HF_HUB_CACHE", "a"), ("HUGGINGFACE_HUB_CACHE", "b"), ("HF_HOME", "h")];
         assert_eq!(caches(&vars)[0], "a");
     }
@@ -353,9 +381,13 @@ mod tests {
         let s = settings(&[
             ("HF_ENDPOINT", "https://mirror.example/hf"),
             ("ZOO_ONNX_ENDPOINT", "http://localhost:1"),
+            ("ZOO_TORCH_ENDPOINT", "http://localhost:2/torch"),
+            ("ZOO_TORCHVISION_CATALOG", "c.json"),
         ]);
         assert_eq!(s.hf_endpoint.unwrap().as_str(), "https://mirror.example/hf");
         assert_eq!(s.onnx_endpoint.unwrap().port(), Some(1));
+        assert_eq!(s.torch_endpoint.unwrap().path(), "/torch");
+        assert_eq!(s.torch_catalog.as_deref(), Some(Path::new("c.json")));
         for bad in ["mirror.example", "ftp://mirror.example", "https://"] {
             let error = Settings::read(&around(&[("HF_ENDPOINT", bad)]), None, false).unwrap_err();
             assert_eq!(error.exit, Exit::Usage);

@@ -1,16 +1,17 @@
 //! The one place that knows which ecosystems there are. Everything else says "a model"; the next ecosystem is one more
 //! variant of [`Hub`] and [`Model`] here, and a dependency.
 //!
-//! It also decides what a word on the command line means: a path, or a name and the hubs that may know it.
+//! It also decides which hubs may know a word; what a path means is in `local`, which wishes an ecosystem honours in `wishes`.
+
+mod local;
+mod told;
+mod wishes;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Serialize;
-use zoo_core::archive::ArchiveKind;
-use zoo_core::digest::Digest;
-use zoo_core::handle::{Handle, ModelName, Revision, Spelling, nearest};
+use zoo_core::handle::{Handle, Spelling, nearest};
 use zoo_core::http::Credential;
 use zoo_core::manifest::Manifest;
 use zoo_core::progress::Progress;
@@ -18,16 +19,18 @@ use zoo_core::stage::{StageOptions, StagedModel, Target};
 use zoo_core::store::{Store, StoredModel};
 use zoo_core::{Zoo, ZooConfig};
 use zoo_onnx::OnnxConfig;
-use zoo_onnx::local::LocalOptions;
+use zoo_torch::TorchConfig;
+use zoo_torch::catalog::Catalog;
 
+pub(crate) use self::local::{Described, as_path, describe_local, stage_local};
+use self::local::{is_shaped, no_such_file};
+pub(crate) use self::told::{Listed, Published};
+pub(crate) use self::wishes::Wishes;
 use crate::env::{Settings, Token};
 use crate::exit::{Exit, Failure, Result};
 
 /// The hubs by the word before the colon.
-const HUBS: [&str; 1] = [zoo_onnx::Hub::NAME];
-
-/// Endings that make a word a path, if there is such a file: models and archives of them.
-const ENDINGS: [&str; 5] = ["onnx", "zip", "tar", "gz", "tgz"];
+const HUBS: [&str; 2] = [zoo_onnx::Hub::NAME, zoo_torch::Hub::NAME];
 
 /// All hubs over one store.
 #[derive(Debug)]
@@ -39,12 +42,14 @@ pub(crate) struct Hubs {
 #[derive(Debug, Clone)]
 enum Hub {
     Onnx(zoo_onnx::Hub),
+    Torch(zoo_torch::Hub),
 }
 
 /// A model in the store, with the hub it came from.
 #[derive(Debug, Clone)]
 pub(crate) enum Model {
-    Onnx(zoo_onnx::Hub, zoo_onnx::Model),
+    Onnx(Box<zoo_onnx::Hub>, zoo_onnx::Model),
+    Torch(zoo_torch::Model),
 }
 
 /// What was typed, and which hubs may know it, each with the handle that it would be there.
@@ -54,48 +59,22 @@ pub(crate) struct Name {
     asked: Vec<(Hub, Handle)>,
 }
 
-/// What to make of a model, as the command line says it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Wishes {
-    /// None: what the files are made for.
-    pub(crate) to: Vec<Target>,
-    pub(crate) arch: Option<String>,
-    pub(crate) task: Option<String>,
-    pub(crate) auto: Option<String>,
-}
-
-/// What a hub says about a model that need not be here.
-#[derive(Debug, Serialize)]
-pub(crate) struct Published {
-    pub(crate) handle: String,
-    pub(crate) stored: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) model: Option<String>,
-    pub(crate) opset: Option<i64>,
-    pub(crate) bytes: Option<u64>,
-    pub(crate) sha256: Option<String>,
-    pub(crate) licence: Option<String>,
-    pub(crate) tags: Vec<String>,
-    pub(crate) test_data: bool,
-    pub(crate) documentation: Option<String>,
-}
-
-/// One line of a listing.
-#[derive(Debug, Serialize)]
-pub(crate) struct Listed {
-    pub(crate) handle: String,
-    pub(crate) model: String,
-    pub(crate) opset: Option<i64>,
-    pub(crate) bytes: Option<u64>,
-    pub(crate) tags: Vec<String>,
-    pub(crate) test_data: bool,
-    pub(crate) stored: bool,
-}
-
 impl From<zoo_onnx::Error> for Failure {
     fn from(error: zoo_onnx::Error) -> Self {
         match error {
             zoo_onnx::Error::Core(error) => error.into(),
+            error => {
+                let (kind, hint) = (error.kind(), error.hint());
+                Self::of(error, kind, hint)
+            }
+        }
+    }
+}
+
+impl From<zoo_torch::Error> for Failure {
+    fn from(error: zoo_torch::Error) -> Self {
+        match error {
+            zoo_torch::Error::Core(error) => error.into(),
             error => {
                 let (kind, hint) = (error.kind(), error.hint());
                 Self::of(error, kind, hint)
@@ -116,6 +95,14 @@ impl Hubs {
         }
         onnx.caches.clone_from(&settings.onnx_caches);
         onnx.hf_caches.clone_from(&settings.hf_caches);
+        let mut torch = TorchConfig::default();
+        if let Some(url) = &settings.torch_endpoint {
+            torch.endpoint = url.clone();
+        }
+        if let Some(path) = &settings.torch_catalog {
+            torch.catalog = Catalog::read(path)?;
+        }
+        torch.caches.clone_from(&settings.torch_caches);
 
         let mut config = ZooConfig::new(settings.home()?);
         config.offline = settings.offline;
@@ -131,7 +118,8 @@ impl Hubs {
             config = config.listening(progress);
         }
         let zoo = Zoo::open(config);
-        let all = vec![Hub::Onnx(zoo_onnx::Hub::with(&zoo, onnx))];
+        let all =
+            vec![Hub::Onnx(zoo_onnx::Hub::with(&zoo, onnx)), Hub::Torch(zoo_torch::Hub::with(&zoo, torch))];
         Ok(Self { zoo, all })
     }
 
@@ -178,7 +166,7 @@ impl Hubs {
             let hint = match (near.first(), text.split_once(':')) {
                 (Some(hub), Some((_, rest))) => format!("did you mean `{hub}:{rest}`?"),
                 (Some(hub), None) => format!("did you mean `{hub}`?"),
-                _ => format!("there is {}", list(HUBS)),
+                _ => format!("there are {}", list(HUBS)),
             };
             Failure::usage(format!("there is no hub `{name}`")).hint(hint)
         })
@@ -198,6 +186,18 @@ impl Hubs {
     pub(crate) async fn pull(&self, name: &Name) -> Result<Model> {
         let (hub, handle) = self.one(name).await?;
         hub.pull(handle).await.map_err(|failure| name.explain(failure))
+    }
+
+    /// Fails, before anything is fetched, where the model cannot become what is wanted.
+    pub(crate) async fn allow(&self, name: &Name, wishes: &Wishes) -> Result<()> {
+        if wishes.is_plain() {
+            return Ok(());
+        }
+        if let Some(model) = self.find(name).await? {
+            return model.allow(wishes);
+        }
+        let (hub, _) = self.one(name).await?;
+        hub.allow(wishes)
     }
 
     /// What the hub says about the model.
@@ -233,7 +233,7 @@ impl Hubs {
         let is_meant = |m: &Manifest| {
             name.asked.iter().any(|(hub, handle)| {
                 let revision = handle.revision.as_ref();
-                hub.name() == m.ecosystem.as_str()
+                hub.ecosystem() == m.ecosystem.as_str()
                     && handle.name == m.name
                     && revision
                         .is_none_or(|r| *r == m.revision || m.asked_for.iter().any(|a| a == r.as_str()))
@@ -282,15 +282,6 @@ impl Hubs {
 }
 
 impl Name {
-    /// Fails, before anything is fetched, where the model cannot become what is wanted.
-    pub(crate) fn allow(&self, wishes: &Wishes) -> Result<()> {
-        match self.asked.as_slice() {
-            [(hub, _)] => hub.allow(wishes),
-            // Which hub it is comes to light later, and what cannot be made is an error then.
-            _ => Ok(()),
-        }
-    }
-
     /// A word that looks like a path may have been meant as one; and a file may have the name that no hub knows.
     fn explain(&self, failure: Failure) -> Failure {
         // A file that is gone from the server is not found either, but its name was right.
@@ -312,77 +303,64 @@ impl Hub {
     fn name(&self) -> &'static str {
         match self {
             Self::Onnx(_) => zoo_onnx::Hub::NAME,
+            Self::Torch(_) => zoo_torch::Hub::NAME,
+        }
+    }
+
+    /// The folder of the store.
+    fn ecosystem(&self) -> &'static str {
+        match self {
+            Self::Onnx(_) => zoo_onnx::Hub::NAME,
+            Self::Torch(_) => zoo_torch::Hub::ECOSYSTEM,
         }
     }
 
     fn recognise(&self, url: &url::Url) -> Option<Handle> {
         match self {
             Self::Onnx(hub) => hub.recognise(url),
+            Self::Torch(hub) => hub.recognise(url),
         }
     }
 
     async fn find(&self, handle: &Handle) -> Result<Option<Model>> {
         Ok(match self {
-            Self::Onnx(hub) => hub.find(handle).await?.map(|model| Model::Onnx(hub.clone(), model)),
+            Self::Onnx(hub) => hub.find(handle).await?.map(|model| Model::Onnx(Box::new(hub.clone()), model)),
+            Self::Torch(hub) => hub.find(handle).await?.map(Model::Torch),
         })
     }
 
     async fn pull(&self, handle: &Handle) -> Result<Model> {
         Ok(match self {
-            Self::Onnx(hub) => Model::Onnx(hub.clone(), hub.pull(handle).await?),
+            Self::Onnx(hub) => Model::Onnx(Box::new(hub.clone()), hub.pull(handle).await?),
+            Self::Torch(hub) => Model::Torch(hub.pull(handle).await?),
         })
     }
 
     async fn about(&self, handle: &Handle) -> Result<Published> {
-        match self {
-            Self::Onnx(hub) => {
-                let resolution = hub.resolve(handle).await?;
-                let entry = resolution.entry;
-                Ok(Published {
-                    handle: resolution.handle,
-                    stored: false,
-                    licence: entry.licence().map(str::to_owned),
-                    test_data: entry.archive.is_some(),
-                    documentation: Some(entry.documentation()),
-                    model: entry.model,
-                    opset: entry.opset,
-                    bytes: entry.bytes,
-                    sha256: entry.sha256.as_ref().map(Digest::hex),
-                    tags: entry.tags,
-                })
-            }
-        }
+        Ok(match self {
+            Self::Onnx(hub) => hub.resolve(handle).await?.into(),
+            Self::Torch(hub) => hub.resolve(handle).await?.into(),
+        })
     }
 
     async fn list(&self) -> Result<Vec<Listed>> {
         Ok(match self {
             Self::Onnx(hub) => hub.list().await?.into_iter().map(Listed::from).collect(),
+            Self::Torch(hub) => hub.list().await?.into_iter().map(Listed::from).collect(),
         })
     }
 
     async fn search(&self, words: &str) -> Result<Vec<Listed>> {
         Ok(match self {
             Self::Onnx(hub) => hub.search(words).await?.into_iter().map(Listed::from).collect(),
+            Self::Torch(hub) => hub.search(words).await?.into_iter().map(Listed::from).collect(),
         })
     }
 
     fn allow(&self, wishes: &Wishes) -> Result<()> {
         match self {
-            Self::Onnx(_) => onnx_allows(wishes),
-        }
-    }
-}
-
-impl From<zoo_onnx::Listing> for Listed {
-    fn from(listing: zoo_onnx::Listing) -> Self {
-        Self {
-            handle: listing.handle,
-            model: listing.model,
-            opset: listing.opset,
-            bytes: listing.bytes,
-            tags: listing.tags,
-            test_data: listing.has_test_data,
-            stored: false,
+            Self::Onnx(_) => wishes.allow_onnx(),
+            Self::Torch(_) => wishes.allow_torch(true),
         }
     }
 }
@@ -392,6 +370,7 @@ impl Model {
     pub(crate) fn stored(&self) -> &StoredModel {
         match self {
             Self::Onnx(_, model) => model.stored(),
+            Self::Torch(model) => model.stored(),
         }
     }
 
@@ -399,120 +378,54 @@ impl Model {
     pub(crate) async fn test_data(&self) -> Result<Vec<PathBuf>> {
         match self {
             Self::Onnx(hub, model) => Ok(hub.test_data(model).await?),
+            Self::Torch(model) => {
+                let message = format!("no test data are published for `{}`", model.manifest().handle);
+                Err(Failure::new(Exit::NotFound, message).hint("`zoo run` makes inputs"))
+            }
+        }
+    }
+
+    /// Fails where the model cannot become what is wanted.
+    pub(crate) fn allow(&self, wishes: &Wishes) -> Result<()> {
+        match self {
+            Self::Onnx(..) => wishes.allow_onnx(),
+            Self::Torch(_) => wishes.allow_torch(true),
+        }
+    }
+
+    /// What there is of it, without making anything.
+    pub(crate) fn as_it_is(&self) -> Result<StagedModel> {
+        match self {
+            Self::Onnx(_, model) => Ok(model.stage(&StageOptions::to(Target::Onnx))?),
+            Self::Torch(model) => Ok(model.as_it_is()?),
         }
     }
 
     /// The staged forms; without a wish, the one that the files are made for.
-    pub(crate) fn stage(&self, to: &[Target]) -> Result<Vec<StagedModel>> {
-        match self {
-            Self::Onnx(_, model) => {
-                let to = if to.is_empty() { &[Target::Onnx] } else { to };
-                to.iter().map(|target| Ok(model.stage(&StageOptions::to(*target))?)).collect()
-            }
+    pub(crate) async fn stage(&self, wishes: &Wishes) -> Result<Vec<StagedModel>> {
+        self.allow(wishes)?;
+        let mut staged = Vec::new();
+        for options in wishes.each(Target::Onnx) {
+            staged.push(match self {
+                Self::Onnx(_, model) => model.stage(&options)?,
+                Self::Torch(model) => model.stage(&options).await?,
+            });
         }
+        Ok(staged)
     }
 
     /// A self-contained folder outside the store.
-    pub(crate) fn export(&self, to: &[Target], out: &Path, link: bool) -> Result<StagedModel> {
+    pub(crate) fn export(&self, wishes: &Wishes, out: &Path, link: bool) -> Result<StagedModel> {
+        self.allow(wishes)?;
+        let each = wishes.each(Target::Onnx);
+        let ([options], true) = (each.as_slice(), each.iter().all(|o| o.target == Target::Onnx)) else {
+            return Err(Failure::usage("only `onnx` can be written to a folder of its own")
+                .hint("leave out -o to get the path in the store"));
+        };
         match self {
-            Self::Onnx(_, model) => {
-                if to.iter().any(|target| *target != Target::Onnx) {
-                    return Err(Failure::usage("only `onnx` can be written to a folder of its own")
-                        .hint("leave out -o to get the path in the store"));
-                }
-                Ok(model.export(out, link)?)
-            }
+            Self::Onnx(_, model) => Ok(model.export(out, link)?),
+            Self::Torch(model) => Ok(model.export(options, out, link)?),
         }
-    }
-}
-
-/// The file or folder that a word means; `None` if it can only be a name.
-///
-/// A handle or URL is never a path. Another word is one if it has a separator or the ending of a model or an archive, and the
-/// file exists. One that begins as only paths do must exist.
-pub(crate) fn as_path(text: &str) -> Result<Option<PathBuf>> {
-    if !is_shaped(text) || !matches!(text.parse(), Ok(Spelling::Bare(_))) {
-        return Ok(None);
-    }
-    let path = Path::new(text);
-    if path.exists() {
-        return Ok(Some(path.to_owned()));
-    }
-    let first = path.components().next();
-    if path.has_root() || first.is_some_and(|c| !matches!(c, std::path::Component::Normal(_))) {
-        return Err(no_such_file(text));
-    }
-    Ok(None)
-}
-
-fn is_shaped(text: &str) -> bool {
-    let path = Path::new(text);
-    let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    matches!(text, "." | "..")
-        || text.contains(std::path::is_separator)
-        || ending.is_some_and(|e| ENDINGS.contains(&e.as_str()))
-}
-
-fn no_such_file(text: &str) -> Failure {
-    let message = if as_name(text) {
-        format!("there is no file `{text}`, and no hub has a model of this name")
-    } else {
-        format!("there is no file `{text}`")
-    };
-    Failure::new(Exit::NotFound, message)
-}
-
-/// Whether a hub could have such a name.
-fn as_name(text: &str) -> bool {
-    let (name, revision) =
-        text.split_once('@').map_or((text, None), |(name, revision)| (name, Some(revision)));
-    ModelName::new(name).is_ok() && revision.is_none_or(|r| Revision::new(r).is_ok())
-}
-
-/// Stages a file or folder that no hub knows. `out`: where to, self-contained; without it nothing is copied.
-pub(crate) fn stage_local(
-    path: &Path,
-    wishes: &Wishes,
-    out: Option<&Path>,
-    link: bool,
-) -> Result<StagedModel> {
-    onnx_allows(wishes)?;
-    if wishes.to.contains(&Target::Original) {
-        return Err(Failure::usage("`original` means the files of a hub, and this one comes from no hub"));
-    }
-    let options = LocalOptions { out: out.map(Path::to_owned), link };
-    Ok(zoo_onnx::local::stage(path, &options)?)
-}
-
-/// What a local file is, without writing anything.
-pub(crate) fn describe_local(path: &Path) -> Result<StagedModel> {
-    if path.is_file() && is_archive(path)? {
-        return Err(Failure::usage(format!("`{}` is an archive", path.display()))
-            .hint("`zoo stage` unpacks it; then name the model inside"));
-    }
-    stage_local(path, &Wishes::default(), None, false)
-}
-
-fn is_archive(path: &Path) -> Result<bool> {
-    use std::io::Read as _;
-    let mut head = Vec::new();
-    let io = |source| zoo_core::Error::Io { action: "read", path: path.to_owned(), source };
-    zoo_core::fs::open(path)?.take(ArchiveKind::HEAD as u64).read_to_end(&mut head).map_err(io)?;
-    Ok(ArchiveKind::sniff(&head).is_some())
-}
-
-/// ONNX files say everything themselves, so options that tell zoo what a checkpoint is would be ignored: that is an error.
-fn onnx_allows(wishes: &Wishes) -> Result<()> {
-    let options = [("--arch", &wishes.arch), ("--task", &wishes.task), ("--auto", &wishes.auto)];
-    if let Some((option, _)) = options.into_iter().find(|(_, value)| value.is_some()) {
-        return Err(Failure::usage(format!(
-            "{option} does not apply to an ONNX model: its graph is in the file"
-        ))
-        .hint(format!("leave out {option}")));
-    }
-    match wishes.to.iter().find(|target| !matches!(target, Target::Onnx | Target::Original)) {
-        Some(target) => Err(zoo_onnx::Error::Target { target: *target }.into()),
-        None => Ok(()),
     }
 }
 
@@ -525,32 +438,17 @@ mod tests {
     use super::*;
 
     fn hubs(home: &Path) -> Hubs {
-        let zoo = Zoo::open(ZooConfig::new(home));
-        Hubs { all: vec![Hub::Onnx(zoo_onnx::Hub::new(&zoo))], zoo }
+        of(Zoo::open(ZooConfig::new(home)))
+    }
+
+    fn of(zoo: Zoo) -> Hubs {
+        let all = vec![Hub::Onnx(zoo_onnx::Hub::new(&zoo)), Hub::Torch(zoo_torch::Hub::new(&zoo))];
+        Hubs { zoo, all }
     }
 
     fn failure<T: std::fmt::Debug>(result: Result<T>) -> (Exit, String, String) {
         let failure = result.unwrap_err();
         (failure.exit, failure.error.to_string(), failure.hint.unwrap_or_default())
-    }
-
-    #[test]
-    fn a_path_is_a_word_that_looks_like_one_and_exists() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("m.onnx");
-        zoo_core::fs::write_atomic(&file, b"", false).unwrap();
-        let text = file.to_str().unwrap();
-        assert_eq!(as_path(text).unwrap(), Some(file.clone()));
-        assert_eq!(as_path(".").unwrap(), Some(PathBuf::from(".")));
-        // This folder exists when tests run, and has no separator: a name.
-        assert_eq!(as_path("src").unwrap(), None);
-        assert_eq!(as_path("onnx:mnist-12").unwrap(), None);
-        assert_eq!(as_path("https://hub.example/a.onnx").unwrap(), None);
-        assert_eq!(as_path("onnxmodelzoo/mnist-8").unwrap(), None);
-        assert_eq!(as_path("validated/x/mnist-8.onnx").unwrap(), None);
-        for missing in ["./m.onnx", "../no/such/file", "/no/such/file"] {
-            assert_eq!(failure(as_path(missing)).0, Exit::NotFound, "{missing}");
-        }
     }
 
     #[test]
@@ -568,19 +466,6 @@ mod tests {
         assert_eq!(failure(hubs.name("a@b@c")).0, Exit::Usage);
     }
 
-    #[test]
-    fn options_of_other_ecosystems_are_refused_for_onnx() {
-        let arch = Wishes { arch: Some("resnet50".into()), ..Wishes::default() };
-        let (exit, message, _) = failure(onnx_allows(&arch));
-        assert_eq!(exit, Exit::Usage);
-        assert!(message.starts_with("--arch does not apply"), "{message}");
-        let keras = Wishes { to: vec![Target::Keras], ..Wishes::default() };
-        assert_eq!(failure(onnx_allows(&keras)).0, Exit::Refused);
-        assert!(
-            onnx_allows(&Wishes { to: vec![Target::Onnx, Target::Original], ..Wishes::default() }).is_ok()
-        );
-    }
-
     #[tokio::test]
     async fn an_unknown_name_is_explained() {
         let dir = tempfile::tempdir().unwrap();
@@ -589,7 +474,7 @@ mod tests {
             config.offline = true;
             Zoo::open(config)
         };
-        let hubs = Hubs { all: vec![Hub::Onnx(zoo_onnx::Hub::new(&zoo))], zoo };
+        let hubs = of(zoo);
         let about = async |text: &str| failure(hubs.about(&hubs.name(text).unwrap()).await);
         let (exit, message, hint) = about("mnist12").await;
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use zoo_graph::Looks;
-use zoo_tensor::DType;
+use zoo_tensor::{DType, Dim, Shape};
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -115,6 +115,56 @@ pub enum Error {
         problem: String,
     },
 
+    /// A file that holds no picture, or one that cannot be read.
+    #[error("cannot read {picture} as a picture: {problem}")]
+    Picture {
+        /// The file.
+        picture: String,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// Pictures that cannot be used as they are.
+    #[error("the pictures cannot be used: {problem}")]
+    Pictures {
+        /// Why not.
+        problem: String,
+    },
+
+    /// A recipe for pictures that makes no sense, or does not fit the model.
+    #[error("the recipe for pictures cannot be followed: {problem}")]
+    Recipe {
+        /// Why not.
+        problem: String,
+    },
+
+    /// A recipe that makes a tensor of another shape than the model takes.
+    #[error("the recipe makes {made:?}, and the input \"{input}\" of the model takes {wanted}")]
+    OtherSize {
+        /// The model's input.
+        input: String,
+        /// The shape that comes out of the recipe.
+        made: Vec<usize>,
+        /// The shape that the model declares.
+        wanted: Shape,
+    },
+
+    /// Labels that cannot be read, or are not those of the model.
+    #[error("the labels cannot be used: {problem}")]
+    Labels {
+        /// Why not.
+        problem: String,
+    },
+
+    /// Outputs that are not what a task has.
+    #[error("the outputs cannot be read as {task}: {problem}")]
+    Outputs {
+        /// The task.
+        task: &'static str,
+        /// Why not.
+        problem: String,
+    },
+
     /// ONNX Runtime's library was not found.
     #[error("ONNX Runtime's shared library was not found: {searched}")]
     NoLibrary {
@@ -221,6 +271,11 @@ impl Error {
             }
             Self::Unfit { .. } => "`zoo show` lists the model's inputs with their types and shapes".to_owned(),
             Self::Unwritable { .. } => "convert the tensor to f32 first".to_owned(),
+            Self::Picture { .. } => "JPEG, PNG, GIF, BMP, WebP and TIFF are read; convert it to one of them".to_owned(),
+            Self::OtherSize { made, wanted, .. } => other_size(made, wanted),
+            Self::Labels { .. } => {
+                "`--labels` takes a file with one label per line, or a JSON array, for each class in order".to_owned()
+            }
             Self::NoLibrary { .. } => INSTALL.to_owned(),
             Self::UnusableLibrary { .. } | Self::OldLibrary { .. } => {
                 format!("remove it or name another one; to get one, {INSTALL}")
@@ -238,8 +293,29 @@ impl Error {
         move |source| Self::File { action, path, source }
     }
 
+    #[cfg(feature = "image")]
+    pub(crate) fn recipe(problem: impl Into<String>) -> Self {
+        Self::Recipe { problem: problem.into() }
+    }
+
     pub(crate) fn unwritable(name: &str, dtype: DType) -> Self {
         Self::Unwritable { name: shown(name), problem: format!("numpy has no {dtype}") }
+    }
+}
+
+/// What to do about a tensor of another shape. The first dimension is the number of pictures.
+fn other_size(made: &[usize], wanted: &Shape) -> String {
+    let dims = wanted.dims().unwrap_or_default();
+    let (count, first) = (made.first().copied().unwrap_or_default(), dims.first().and_then(Dim::fixed));
+    match (made.len() == dims.len(), first) {
+        (true, Some(takes)) if takes != count => {
+            let pictures = if takes == 1 { "picture" } else { "pictures" };
+            format!(
+                "the model takes {takes} {pictures} at a time: give as many, or stage it with a free first dimension"
+            )
+        }
+        _ => "give a recipe of the model's size with `--recipe`, or stage the model for the recipe's size"
+            .to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 //!   program, and takes minutes to build.
 //! - [`data`]: tensors from files (`.npy`, `.npz`, ONNX `.pb`), from published test data sets, or made from the model's
 //!   declared shapes; and which tensor goes into which port.
+//! - `image` (a feature): pictures in, by a model's recipe, and labels and masks out.
 //! - [`compare`]: whether an output is the expected one, by a rule that small outputs cannot slip through.
 //! - [`limits`]: how much a file or a shape may ask for.
 //!
@@ -40,6 +41,8 @@ pub mod data;
 mod error;
 #[cfg(any(feature = "ort", feature = "tract"))]
 mod guard;
+#[cfg(feature = "image")]
+pub mod image;
 pub mod limits;
 #[cfg(any(feature = "ort", feature = "tract"))]
 mod model;

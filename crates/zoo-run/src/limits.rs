@@ -21,3 +21,16 @@ pub const MAX_MADE_BYTES: u64 = 4 << 30;
 
 /// The most files of one kind (`input_0.pb`, `input_1.pb`, ...) in a test data set.
 pub const MAX_SET_FILES: usize = 10_000;
+
+/// The longest side of a picture: the longest that a JPEG can have.
+pub const MAX_PICTURE_SIDE: usize = 65_535;
+
+/// The most pixels of a picture, decoded or resized: the number from which Pillow warns of a decompression bomb. It is a
+/// quarter of a gigabyte in colour.
+pub const MAX_PICTURE_PIXELS: usize = 89_478_485;
+
+/// The most bytes that decoding one picture may take, 16 bits of four channels included.
+pub const MAX_PICTURE_BYTES: u64 = 1 << 30;
+
+/// The most steps of a recipe. Those of all known models have four.
+pub const MAX_RECIPE_STEPS: usize = 32;

@@ -217,7 +217,7 @@ async fn path(handle: Option<&str>, app: &App) -> Result<Exit> {
             let Some(model) = hubs.find(&name).await? else {
                 return Err(hubs.store().not_stored(text).into());
             };
-            model.stage(&[])?.iter().map(zoo_core::stage::StagedModel::path).collect()
+            vec![model.as_it_is()?.path()]
         }
     };
     for path in &paths {

@@ -13,7 +13,7 @@ use crate::args::{Engine, EngineArgs};
 use crate::cmd::App;
 use crate::env::Settings;
 use crate::exit::{Exit, Failure, Result};
-use crate::hubs::{self, Model};
+use crate::hubs::{self, Model, Wishes};
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -65,7 +65,7 @@ impl Subject {
     /// Finds the model, pulling it if need be; not if it turns out that there is nothing to check it with.
     pub(super) async fn find(text: &str, to_check: bool, app: &App) -> Result<Self> {
         if let Some(path) = hubs::as_path(text)? {
-            let staged = super::blocking(move || hubs::describe_local(&path)).await?;
+            let staged = super::blocking(move || hubs::describe_local(&path)?.model()).await?;
             return Ok(Self::of(&staged, None));
         }
         let hubs = app.hubs()?;
@@ -80,7 +80,7 @@ impl Subject {
                 hubs.pull(&name).await?
             }
         };
-        let staged = model.stage(&[zoo_core::stage::Target::Onnx])?;
+        let staged = model.stage(&Wishes::default()).await?;
         match staged.first() {
             Some(staged) => Ok(Self::of(staged, Some(model))),
             None => Err(Failure::new(Exit::Refused, format!("`{text}` has no ONNX form to run"))),

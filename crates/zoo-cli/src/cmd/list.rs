@@ -38,7 +38,7 @@ fn table(listed: &[Listed]) -> Grid {
         grid.row([
             line.handle.clone(),
             line.opset.map(|v| v.to_string()).unwrap_or_default(),
-            line.bytes.map(human).unwrap_or_default(),
+            line.bytes.or(line.about_bytes).map(human).unwrap_or_default(),
             yes(line.test_data),
             yes(line.stored),
             line.tags.join(", "),
@@ -61,6 +61,7 @@ mod tests {
             tags: vec!["vision".into()],
             test_data: stored,
             stored,
+            ..Listed::default()
         };
         let all =
             [listed("onnx:mnist-12", Some(12), Some(26_143), true), listed("onnx:b", None, None, false)];

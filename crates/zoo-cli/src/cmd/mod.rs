@@ -2,6 +2,7 @@
 
 mod cache;
 mod check;
+mod checkpoint;
 mod completions;
 mod engine;
 mod list;

@@ -9,11 +9,12 @@ use crate::hubs::Wishes;
 
 pub(super) async fn run(args: &Pull, app: &App) -> Result<Exit> {
     let hubs = app.hubs()?;
-    let wishes = Wishes { to: args.to.into_iter().collect(), ..Wishes::default() };
+    let wishes =
+        Wishes { to: args.to.into_iter().collect(), options: args.how.options(), ..Wishes::default() };
     let mut wanted = Vec::new();
     for text in &args.handles {
         let name = hubs.name(text)?;
-        name.allow(&wishes)?;
+        hubs.allow(&name, &wishes).await?;
         let here = hubs.find(&name).await?;
         // A wrong name should not come to light after hours of fetching the others.
         if here.is_none() && args.handles.len() > 1 && !hubs.offline() {
@@ -27,7 +28,7 @@ pub(super) async fn run(args: &Pull, app: &App) -> Result<Exit> {
             Some(model) => model,
             None => hubs.pull(&name).await?,
         };
-        for staged in model.stage(&wishes.to)? {
+        for staged in model.stage(&wishes).await? {
             if app.out.is_json() {
                 documents.push(staged_json(slice::from_ref(&staged)));
             } else {

@@ -8,7 +8,7 @@ use crate::hubs::{self, Wishes};
 pub(super) async fn run(args: &Stage, app: &App) -> Result<Exit> {
     let wishes = Wishes {
         to: args.to.clone(),
-        arch: args.arch.clone(),
+        options: args.how.options(),
         task: args.task.clone(),
         auto: args.auto.clone(),
     };
@@ -20,14 +20,14 @@ pub(super) async fn run(args: &Stage, app: &App) -> Result<Exit> {
         None => {
             let hubs = app.hubs()?;
             let name = hubs.name(&args.model)?;
-            name.allow(&wishes)?;
+            hubs.allow(&name, &wishes).await?;
             let model = match hubs.find(&name).await? {
                 Some(model) => model,
                 None => hubs.pull(&name).await?,
             };
             match out {
-                Some(out) => vec![blocking(move || model.export(&wishes.to, &out, link)).await?],
-                None => model.stage(&args.to)?,
+                Some(out) => vec![blocking(move || model.export(&wishes, &out, link)).await?],
+                None => model.stage(&wishes).await?,
             }
         }
     };

@@ -8,6 +8,8 @@ mod files;
 mod library;
 #[cfg(feature = "ort")]
 mod models;
+#[cfg(feature = "image")]
+mod pictures;
 #[cfg(feature = "ort")]
 mod refusals;
 mod support;
