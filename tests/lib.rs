@@ -3,6 +3,8 @@
 
 pub mod documents;
 mod large;
+pub mod networks;
+pub mod torchvision;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -7,6 +7,8 @@
 
 mod onnx;
 mod report;
+mod torch;
+mod torch_full;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +30,15 @@ struct Args {
     /// Ask the real hubs instead of the mirror. Needs a network; keeps what it fetched for the next time.
     #[arg(long)]
     live: bool,
+    /// Compare networks of full size with the framework itself, which has to be installed. For PyTorch.
+    #[arg(long, conflicts_with = "live")]
+    full: bool,
+    /// With `--full`, the Python that has torch and torchvision.
+    #[arg(long, value_name = "FILE")]
+    torch_python: Option<PathBuf>,
+    /// With `--full`, only these networks.
+    #[arg(long, requires = "full", value_name = "NAME", value_delimiter = ',')]
+    networks: Vec<String>,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     library: PathBuf,
@@ -40,13 +51,22 @@ struct Args {
 struct Setting {
     live: bool,
     live_home: PathBuf,
+    full: bool,
+    torch_python: Option<PathBuf>,
+    networks: Vec<String>,
     library: LibrarySearch,
 }
 
 type Suite = fn(&Setting, &mut Report) -> anyhow::Result<()>;
 
 /// Every ecosystem that has a suite.
-const SUITES: &[(&str, Suite)] = &[("onnx", onnx::run)];
+const SUITES: &[(&str, Suite)] = &[("onnx", onnx::run), ("torch", torch::run)];
+
+/// Those whose real hub serves something to compare with.
+const LIVE: &[&str] = &["onnx"];
+
+/// Those that can be run at full size.
+const FULL: &[&str] = &["torch"];
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -57,17 +77,39 @@ fn main() -> ExitCode {
     }
     let mut library = LibrarySearch::default();
     library.explicit = Some(args.library);
-    let setting = Setting { live: args.live, live_home: args.live_home, library };
+    let asked = |name: &str| {
+        let named = args.ecosystems.is_empty() || args.ecosystems.iter().any(|e| e == name);
+        named && (!args.full || FULL.contains(&name)) && (!args.live || LIVE.contains(&name))
+    };
+    let suites: Vec<_> = SUITES.iter().filter(|(name, _)| asked(name)).collect();
+    let way = match (args.live, args.full) {
+        (true, _) => " (live)",
+        (_, true) => " (full)",
+        _ => "",
+    };
+    let setting = Setting {
+        live: args.live,
+        live_home: args.live_home,
+        full: args.full,
+        torch_python: args.torch_python,
+        networks: args.networks,
+        library,
+    };
     let mut report = Report::default();
-    for (name, suite) in
-        SUITES.iter().filter(|(n, _)| args.ecosystems.is_empty() || args.ecosystems.iter().any(|e| e == n))
-    {
-        println!("\n== {name}{}", if args.live { " (live)" } else { "" });
+    for (name, suite) in suites {
+        println!("\n== {name}{way}");
         let mut own = Report::default();
         if let Err(error) = suite(&setting, &mut own) {
             own.miss(name, &format!("the suite ended: {error:#}"));
         }
-        if !args.live
+        if setting.full {
+            // Its figures are those of one machine, so that they are written on demand and never compared.
+            if accepting() && setting.networks.is_empty() && own.is_good()
+                && let Err(problem) = generated(SUPPORT, &format!("{name}-full"), &own.measured(), true)
+            {
+                own.miss(name, &problem);
+            }
+        } else if !setting.live
             && let Err(outdated) = generated(SUPPORT, name, &own.support(), accepting())
         {
             own.miss(name, &outdated);

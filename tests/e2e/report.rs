@@ -7,6 +7,12 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use zoo_core::error::human;
 
+/// The largest difference allowed, as a part of the spread of what was expected.
+const RELATIVE: f64 = 1e-3;
+
+/// The largest difference allowed where outputs are of order 1.
+const ABSOLUTE: f64 = 1e-4;
+
 /// What became of one model.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
@@ -21,8 +27,24 @@ pub(crate) struct Row {
     pub(crate) data_sets: usize,
     /// The largest difference, as a part of the spread of the expected output.
     pub(crate) largest: Option<f64>,
+    /// The largest difference itself.
+    pub(crate) absolute: Option<f64>,
     /// What was missed; nothing if all is well.
     pub(crate) misses: Vec<String>,
+}
+
+impl Row {
+    /// Notes how far an output is from what a framework computed, and misses it where that is too far.
+    pub(crate) fn judge(&mut self, output: &str, difference: f64, spread: f64) {
+        let relative = difference / spread;
+        self.largest = Some(self.largest.unwrap_or(0.0).max(relative));
+        self.absolute = Some(self.absolute.unwrap_or(0.0).max(difference));
+        let of_order_one = (0.3..3.0).contains(&spread);
+        // Whatever is no number is no match either.
+        if !(relative <= RELATIVE) || (of_order_one && !(difference <= ABSOLUTE)) {
+            self.misses.push(format!("{output} differs by {difference:.1e}, where outputs spread by {spread:.1e}"));
+        }
+    }
 }
 
 /// All of them.
@@ -99,6 +121,20 @@ impl Report {
                 Some(_) => "below 0.001 of the spread",
             };
             let _ = writeln!(text, "| `{}` | {} | {} | {difference} |", row.handle, row.way, row.data_sets);
+        }
+        text
+    }
+
+    /// The figures of a run at full size, on one machine.
+    pub(crate) fn measured(&self) -> String {
+        let mut text = String::from(
+            "| Model | Checkpoint | Inputs compared | Largest difference | Of the spread |\n|---|--:|--:|--:|--:|\n",
+        );
+        for row in &self.rows {
+            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
+            let (absolute, relative) = (number(row.absolute), number(row.largest));
+            let (handle, size) = (&row.handle, human(row.bytes));
+            let _ = writeln!(text, "| `{handle}` | {size} | {} | {absolute} | {relative} |", row.data_sets);
         }
         text
     }

@@ -1,24 +1,44 @@
 //! The mirror's honesty: the hubs' own clients, unmodified, download from it; and what they leave on the machine serves zoo.
 //!
 //! They need Python packages, so they are ignored unless `cargo xtask test` found a Python to install these for; it then
-//! names the interpreter in `ZOO_PYTHON_CLIENTS` and runs the ignored tests too.
+//! names the interpreter in `ZOO_PYTHON_CLIENTS` and runs the ignored tests too. torch is too large to install for one test:
+//! whoever has it names a Python with it in `ZOO_TORCH_PYTHON`.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use zoo_core::Zoo;
-use zoo_mirror::{Mirror, Role};
+use zoo_mirror::{Fault, FaultRule, Mirror, Role};
 use zoo_onnx::Hub;
-use zoo_tests::{onnx_config, zoo_config};
+use zoo_tests::torchvision::TorchZoo;
+use zoo_tests::{networks, onnx_config, zoo_config};
+use zoo_torch::TorchConfig;
+use zoo_torch::catalog::Catalog;
 
 use crate::support::{Finished, run};
 
+/// The Python that a variable names.
+fn interpreter(variable: &str) -> OsString {
+    #[expect(clippy::disallowed_methods, reason = "where `cargo xtask`, or a person, says that the clients are")]
+    let interpreter = std::env::var_os(variable);
+    interpreter.unwrap_or_else(|| panic!("{variable} has to name a Python with this test's client"))
+}
+
 /// Runs one of the scripts beside this file with nothing of this process's environment but what it is given.
 fn python(script: &str, home: &Path, arguments: &[&str], environment: &[(&str, String)]) -> Value {
-    #[expect(clippy::disallowed_methods, reason = "where `cargo xtask` says that the clients are")]
-    let interpreter = std::env::var_os("ZOO_PYTHON_CLIENTS")
-        .expect("ZOO_PYTHON_CLIENTS names a Python with the hubs' clients; `cargo xtask test` sets it");
+    python_of("ZOO_PYTHON_CLIENTS", script, home, arguments, environment)
+}
+
+fn python_of(
+    variable: &str,
+    script: &str,
+    home: &Path,
+    arguments: &[&str],
+    environment: &[(&str, String)],
+) -> Value {
+    let interpreter = interpreter(variable);
     let mut command = Command::new(interpreter);
     command.env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin");
     command.envs(environment.iter().map(|(name, value)| (name, value)));
@@ -123,4 +143,44 @@ async fn pull_from_cache(home: &Path, mirror: &Mirror, cache: &Path) -> std::pat
     config.caches.push(cache.to_owned());
     let hub = Hub::with(&Zoo::open(zoo_config(home)), config);
     hub.pull(&"onnx:mnist-8".parse().unwrap()).await.unwrap().path()
+}
+
+#[test]
+#[ignore = "needs torch: name a Python that has it in ZOO_TORCH_PYTHON"]
+fn torch_hub_loads_a_checkpoint_and_its_cache_serves_zoo() {
+    let home = tempfile::tempdir().unwrap();
+    let mut checkpoints = Vec::new();
+    for builder in ["resnet18", "resnet34"] {
+        let path = home.path().join(format!("{builder}.pth"));
+        networks::load(builder).unwrap().write_pth(&path).unwrap();
+        checkpoints.push((builder, path));
+    }
+    let served = TorchZoo::new(home.path(), &checkpoints).unwrap();
+    let flip = FaultRule::new("resnet34", Fault::FlipByte { at: 5000 });
+    let mirror = served.serve(Mirror::builder()).unwrap().fault(flip).start().unwrap();
+    let catalog = Catalog::read(served.catalog()).unwrap();
+    let file = |builder| catalog.find(builder, None).unwrap().file_name().to_owned();
+    let (good, wrong) = (file("resnet18"), file("resnet34"));
+
+    let torch_home = home.path().join("torch");
+    let mut environment = through_the_proxy(&mirror, home.path()).to_vec();
+    environment.push(("TORCH_HOME", torch_home.display().to_string()));
+    let report = python_of("ZOO_TORCH_PYTHON", "torch_hub.py", home.path(), &[&good, &wrong], &environment);
+    assert_eq!(report["names"], networks::load("resnet18").unwrap().tensors().len());
+    assert_eq!(report["first"][0], "conv1.weight");
+    assert_eq!(report["folder"], torch_home.join("hub").display().to_string());
+    assert!(report["wrong"].as_str().unwrap().starts_with("invalid hash value"), "{report}");
+    assert!(report["missing"].as_str().unwrap().contains("403"), "{report}");
+    assert!(mirror.log().iter().all(|l| l.role == Role::Torch), "{:?}", mirror.log());
+
+    // The same cache, as zoo finds it: proved, and not fetched again.
+    mirror.clear_log();
+    let mut config = TorchConfig::default();
+    config.endpoint = mirror.torch_endpoint().parse().unwrap();
+    config.catalog = catalog;
+    config.caches.push(torch_home.join("hub").join("checkpoints"));
+    let hub = zoo_torch::Hub::with(&Zoo::open(zoo_config(&home.path().join("zoo"))), config);
+    let model = run(hub.pull(&"torchvision:resnet18".parse().unwrap())).unwrap();
+    assert_eq!(sha256(&model.checkpoint().unwrap()), sha256(&checkpoints[0].1));
+    assert!(mirror.log().is_empty());
 }

@@ -212,6 +212,44 @@ fn github_has_pointers_and_only_the_fork_has_media() {
 }
 
 #[test]
+fn torchvisions_store_serves_files_in_ranges_and_denies_what_it_does_not_have() {
+    run(async {
+        let mirror = zoo_tests::mirror()
+            .torch_file("resnet18-xxxxxxxx.pth", b"abc".to_vec())
+            .torch_file("quantized/googlenet_fbgemm-xxxxxxxx.pth", b"abc".to_vec())
+            .start()
+            .unwrap();
+        let at = |path: &str| format!("{}/{path}", mirror.torch_endpoint());
+        let file = at("models/resnet18-ba7816bf.pth");
+        let whole = get(&file).await;
+        assert_eq!(whole.status(), StatusCode::OK);
+        assert_eq!(header(whole.headers(), "content-length"), "3");
+        assert_eq!(header(whole.headers(), "accept-ranges"), "bytes");
+        let etag = header(whole.headers(), "etag").to_owned();
+        assert!(etag.starts_with('"') && etag.len() > 10, "{etag}");
+        assert_eq!(whole.text().await.unwrap(), "abc");
+        let part = ask(Method::GET, &file, &[("range", "bytes=1-"), ("if-range", &etag)]).await;
+        assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(header(part.headers(), "content-range"), "bytes 1-2/3");
+        assert_eq!(part.text().await.unwrap(), "bc");
+        let head = ask(Method::HEAD, &file, &[]).await;
+        assert_eq!((head.status(), header(head.headers(), "content-length")), (StatusCode::OK, "3"));
+        let quantized = get(&at("models/quantized/googlenet_fbgemm-ba7816bf.pth")).await;
+        assert_eq!(quantized.status(), StatusCode::OK);
+
+        for missing in ["models/resnet18-00000000.pth", "resnet18-ba7816bf.pth", "models/", ""] {
+            let denied = get(&at(missing)).await;
+            assert_eq!(denied.status(), StatusCode::FORBIDDEN, "{missing}");
+            assert_eq!(header(denied.headers(), "content-type"), "application/xml");
+            assert!(denied.text().await.unwrap().contains("<Code>AccessDenied</Code>"));
+        }
+        let denied = ask(Method::HEAD, &at("models/none.pth"), &[]).await;
+        assert_eq!(denied.status(), StatusCode::FORBIDDEN);
+        assert_eq!(ask(Method::POST, &file, &[]).await.status(), StatusCode::FORBIDDEN);
+    });
+}
+
+#[test]
 fn the_proxy_answers_in_the_real_hosts_names_and_for_no_others() {
     run(async {
         let mirror = zoo_tests::mirror().start().unwrap();

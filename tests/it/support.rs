@@ -181,10 +181,13 @@ fn clean(mut command: Command, home: &Path, mirror: Option<&Mirror>) -> Command 
     match mirror {
         Some(mirror) => {
             command.env("HF_ENDPOINT", mirror.hf_endpoint()).env("ZOO_ONNX_ENDPOINT", mirror.raw_endpoint());
+            command.env("ZOO_TORCH_ENDPOINT", mirror.torch_endpoint());
         }
         // Nothing listens there: whoever asks is found out.
         None => {
-            command.env("HF_ENDPOINT", "http://127.0.0.1:9").env("ZOO_ONNX_ENDPOINT", "http://127.0.0.1:9");
+            for endpoint in ["HF_ENDPOINT", "ZOO_ONNX_ENDPOINT", "ZOO_TORCH_ENDPOINT"] {
+                command.env(endpoint, "http://127.0.0.1:9");
+            }
         }
     }
     command
@@ -203,4 +206,13 @@ pub(crate) fn zoo_command_on(mount: &str, home: &Path, mirror: &Mirror, argument
     let mut command = clean(Command::new("unshare"), home, Some(mirror));
     command.args(["-rm", "sh", "-c", &script, ZOO]).args(arguments);
     Finished::of(command)
+}
+
+/// ONNX Runtime, where `cargo xtask` says that it is.
+pub(crate) fn library() -> zoo_run::ort::LibrarySearch {
+    let mut search = zoo_run::ort::LibrarySearch::default();
+    #[expect(clippy::disallowed_methods, reason = "where `cargo xtask` says that ONNX Runtime is")]
+    let given = std::env::var_os("ORT_DYLIB_PATH");
+    search.explicit = given.map(Into::into);
+    search
 }

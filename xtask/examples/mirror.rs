@@ -14,11 +14,17 @@
 #![expect(clippy::print_stdout, reason = "its owner reads the answers there")]
 
 use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use serde::Serialize;
 use zoo_mirror::{Content, Mirror, MirrorBuilder, Role};
+use zoo_tests::networks;
+use zoo_tests::torchvision::TorchZoo;
+
+/// Networks of torchvision, one of each kind that zoo stages.
+const NETWORKS: [&str; 4] = ["resnet18", "vit_b_16", "fcn_resnet50", "r3d_18"];
 
 /// The repository with the files of `--pattern`.
 const REPO: &str = "zoo-bench/patterns";
@@ -34,6 +40,9 @@ struct Args {
     /// Also serve a model of 48 MiB, `onnx:zoo-large-17`.
     #[arg(long)]
     large: bool,
+    /// Also serve narrow networks of torchvision, and write them and their catalogue to this folder.
+    #[arg(long, value_name = "DIR")]
+    torch: Option<PathBuf>,
     /// Also serve a file of so many mebibytes that means nothing.
     #[arg(long, value_name = "MIB")]
     pattern: Vec<u64>,
@@ -46,6 +55,9 @@ struct Places {
     raw: String,
     proxy: String,
     admin: String,
+    torch: String,
+    /// The catalogue of what is served as torchvision's.
+    torch_catalog: Option<PathBuf>,
     /// The certificate of the proxy's authority.
     authority: String,
     patterns: Vec<Pattern>,
@@ -63,8 +75,10 @@ struct Pattern {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let mirror = start(&args)?;
-    println!("{}", serde_json::to_string(&places(&mirror, &args.pattern)?)?);
+    let torch = args.torch.as_deref().map(narrow).transpose()?;
+    let mirror = start(&args, torch.as_ref())?;
+    let catalog = torch.as_ref().map(|torch| torch.catalog().to_owned());
+    println!("{}", serde_json::to_string(&places(&mirror, &args.pattern, catalog)?)?);
     for line in std::io::stdin().lock().lines() {
         let line = line.context("cannot read the next command")?;
         match line.split_whitespace().collect::<Vec<_>>().as_slice() {
@@ -82,23 +96,37 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn start(args: &Args) -> Result<Mirror> {
-    let Some(port) = args.port else { return Ok(filled(args).start()?) };
-    match filled(args).first_port(port).start() {
-        Err(_) if args.or_free => Ok(filled(args).start()?),
+fn start(args: &Args, torch: Option<&TorchZoo>) -> Result<Mirror> {
+    let Some(port) = args.port else { return Ok(filled(args, torch)?.start()?) };
+    match filled(args, torch)?.first_port(port).start() {
+        Err(_) if args.or_free => Ok(filled(args, torch)?.start()?),
         other => Ok(other?),
     }
 }
 
-fn filled(args: &Args) -> MirrorBuilder {
+fn filled(args: &Args, torch: Option<&TorchZoo>) -> Result<MirrorBuilder> {
     let mut builder = zoo_tests::mirror();
     if args.large {
         builder = builder.onnx_entry(zoo_tests::large_model());
     }
+    if let Some(torch) = torch {
+        builder = torch.serve(builder)?;
+    }
     for mib in &args.pattern {
         builder = builder.hf_repo(REPO, |repo| repo.lfs_file(file_name(*mib), content(*mib)));
     }
-    builder
+    Ok(builder)
+}
+
+/// Checkpoints of [`NETWORKS`] with few channels, and their catalogue, in `folder`.
+fn narrow(folder: &Path) -> Result<TorchZoo> {
+    let mut checkpoints = Vec::new();
+    for builder in NETWORKS {
+        let path = folder.join(format!("{builder}.pth"));
+        networks::load(builder)?.write_pth(&path)?;
+        checkpoints.push((builder, path));
+    }
+    TorchZoo::new(folder, &checkpoints)
 }
 
 fn content(mib: u64) -> Content {
@@ -109,7 +137,7 @@ fn file_name(mib: u64) -> String {
     format!("{mib}-mib.bin")
 }
 
-fn places(mirror: &Mirror, patterns: &[u64]) -> Result<Places> {
+fn places(mirror: &Mirror, patterns: &[u64], torch_catalog: Option<PathBuf>) -> Result<Places> {
     let pattern = |mib: &u64| {
         let (content, file) = (content(*mib), file_name(*mib));
         let digests = content.digests().context("cannot hash a pattern")?;
@@ -126,6 +154,8 @@ fn places(mirror: &Mirror, patterns: &[u64]) -> Result<Places> {
         raw: mirror.raw_endpoint(),
         proxy: mirror.proxy_url(),
         admin: mirror.endpoint(Role::Admin),
+        torch: mirror.torch_endpoint(),
+        torch_catalog,
         authority: mirror.authority_pem().to_owned(),
         patterns: patterns.iter().map(pattern).collect::<Result<_>>()?,
     })

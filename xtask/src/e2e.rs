@@ -16,17 +16,33 @@ pub(crate) struct Args {
     /// Ask the real hubs instead of the embedded mirror.
     #[arg(long)]
     live: bool,
+    /// Compare networks of full size with the framework itself. For PyTorch: `ZOO_TORCH_PYTHON` names a Python that has torch and
+    /// torchvision.
+    #[arg(long, conflicts_with = "live")]
+    full: bool,
+    /// With `--full`, only these networks.
+    #[arg(long, requires = "full", value_name = "NAME,…", value_delimiter = ',')]
+    networks: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let library = setup::ensure()?;
     let mut arguments: Vec<OsString> =
-        ["run", "--quiet", "--package", "zoo-tests", "--bin", "zoo-e2e", "--", "--library"]
-            .map(Into::into)
-            .into();
-    arguments.push(library.into());
+        ["run", "--quiet", "--package", "zoo-tests", "--bin", "zoo-e2e"].map(Into::into).into();
+    if args.full {
+        // Gigabytes are compared.
+        arguments.push("--release".into());
+    }
+    arguments.extend(["--".into(), "--library".into(), library.into()]);
     if args.live {
         arguments.push("--live".into());
+    }
+    if args.full {
+        arguments.push("--full".into());
+        if let Some(python) = std::env::var_os("ZOO_TORCH_PYTHON") {
+            arguments.extend(["--torch-python".into(), python]);
+        }
+        arguments.extend(args.networks.iter().flat_map(|name| ["--networks".into(), name.into()]));
     }
     arguments.extend(args.ecosystems.iter().map(Into::into));
     workspace::run(workspace::cargo().args(arguments))

@@ -23,7 +23,7 @@ pub(crate) const PROGRAM: &str = "mirror";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The first of six ports that follow each other. Without it 8760, or free ones if those are in use.
+    /// The first of seven ports that follow each other. Without it 8760, or free ones if those are in use.
     #[arg(long)]
     port: Option<u16>,
     /// Serve the fixtures only, without the model of 48 MiB, which takes seconds to make.
@@ -43,10 +43,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !args.small {
         command.arg("--large");
     }
-    let server = Server::start(&mut command)?;
     // In the target folder, so that it belongs to the user and `cargo clean` removes it.
     let folder = workspace::metadata()?.target_directory.into_std_path_buf().join("mirror");
     files::create_dir_all(&folder)?;
+    let server = Server::start(command.arg("--torch").arg(&folder))?;
     let authority = folder.join("authority.pem");
     let pem = server.places().authority.as_bytes();
     files::write_atomic(&authority, pem, pem.len() as u64)?;
@@ -56,7 +56,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// What to type.
 fn guide(places: &Places, authority: &Path, large: bool) -> String {
-    let Places { hugging_face, raw, proxy, admin, .. } = places;
+    let Places { hugging_face, raw, proxy, admin, torch, torch_catalog, .. } = places;
+    let catalog = torch_catalog.as_ref().map(|path| quoted(&path.display().to_string())).unwrap_or_default();
     let authority = quoted(&authority.display().to_string());
     let (pull, target, bytes) = if large {
         (
@@ -67,18 +68,22 @@ fn guide(places: &Places, authority: &Path, large: bool) -> String {
     } else {
         ("", "onnxmodelzoo/mnist-12/mnist-12.onnx", 10_000)
     };
+    let networks = "vit_b_16, fcn_resnet50 and r3d_18";
     format!(
         "\
 The mirror is up, until Ctrl-C. In another shell, in this folder:
 
 export HF_ENDPOINT={hugging_face}
 export ZOO_ONNX_ENDPOINT={raw}
+export ZOO_TORCH_ENDPOINT={torch}
+export ZOO_TORCHVISION_CATALOG={catalog}
 export ZOO_HOME=\"$(mktemp -d)\"      # a store to throw away
 alias zoo='cargo run --quiet --package zoo-cli --'
 
 zoo pull onnx:mnist-12
 zoo check onnx:mnist-12             # runs it, and compares with the published outputs{pull}
 zoo pull onnx:mnist-12 --offline    # everything is in the store
+zoo pull torchvision:resnet18       # with few channels, as {networks} are; its numbers mean nothing
 
 What can go wrong is on demand, at {admin}:
 
@@ -110,6 +115,8 @@ mod tests {
             raw: place(3),
             proxy: place(5),
             admin: place(6),
+            torch: place(7),
+            torch_catalog: Some("c.json".into()),
             authority: String::new(),
             patterns: Vec::new(),
         }
@@ -121,6 +128,8 @@ mod tests {
         for line in [
             "export HF_ENDPOINT=http://127.0.0.1:1",
             "export ZOO_ONNX_ENDPOINT=http://127.0.0.1:3",
+            "export ZOO_TORCH_ENDPOINT=http://127.0.0.1:7",
+            "export ZOO_TORCHVISION_CATALOG='c.json'",
             "export HTTPS_PROXY=http://127.0.0.1:5 SSL_CERT_FILE='it'\\''s here/a.pem'",
         ] {
             assert!(guide.lines().any(|l| l == line), "{line}\n{guide}");

@@ -8,7 +8,10 @@
     clippy::print_stdout,
     reason = "this is the edge: it tells the user what ran, and how long it took"
 )]
-#![expect(clippy::disallowed_methods, reason = "xtask may read the environment: it adds to RUSTDOCFLAGS")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "xtask may read the environment: it adds to RUSTDOCFLAGS, and asks where torch is"
+)]
 
 use std::ffi::OsString;
 use std::process::Stdio;
@@ -20,6 +23,12 @@ use crate::{setup, tidy, workspace};
 
 /// How tests learn where the Python with the hubs' own clients is.
 const ZOO_PYTHON_CLIENTS: &str = "ZOO_PYTHON_CLIENTS";
+
+/// The same for torch, which is too large to install for one test: whoever has it sets this.
+const ZOO_TORCH_PYTHON: &str = "ZOO_TORCH_PYTHON";
+
+/// The beginning of the names of tests that need torch.
+const TORCH_TESTS: &str = "torch_hub_";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -117,7 +126,12 @@ fn run_tests(context: &Context) -> Result<()> {
     let mut cargo = workspace::cargo();
     // The only ignored tests are those that need the clients.
     let clients = context.environment.iter().any(|(name, _)| *name == ZOO_PYTHON_CLIENTS);
-    cargo.args(test_arguments(has_nextest(), clients, &context.filter));
+    let torch = std::env::var_os(ZOO_TORCH_PYTHON).is_some();
+    if clients && !torch {
+        println!("the test of torch's own client is left out; {ZOO_TORCH_PYTHON} would name a Python that has torch");
+    }
+    let ignored = Ignored { clients, torch };
+    cargo.args(test_arguments(has_nextest(), ignored, &context.filter));
     workspace::run(cargo.envs(context.environment.iter().cloned()))
 }
 
@@ -133,16 +147,32 @@ fn has_nextest() -> bool {
     probe.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-fn test_arguments(nextest: bool, ignored_too: bool, filter: &[String]) -> Vec<&str> {
-    let mut arguments = if nextest {
-        vec!["nextest", "run", "--workspace", "--no-fail-fast"]
+/// Which of the ignored tests run too.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ignored {
+    clients: bool,
+    /// Among those.
+    torch: bool,
+}
+
+fn test_arguments(nextest: bool, ignored: Ignored, filter: &[String]) -> Vec<String> {
+    let mut arguments: Vec<String> = if nextest {
+        ["nextest", "run", "--workspace", "--no-fail-fast"].map(str::to_owned).into()
     } else {
-        vec!["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--"]
+        ["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--"].map(str::to_owned).into()
     };
-    if ignored_too {
-        arguments.extend(if nextest { &["--run-ignored", "all"][..] } else { &["--include-ignored"] });
+    if ignored.clients {
+        let all: &[&str] = if nextest { &["--run-ignored", "all"] } else { &["--include-ignored"] };
+        arguments.extend(all.iter().map(|argument| (*argument).to_owned()));
+        if !ignored.torch {
+            arguments.extend(if nextest {
+                ["-E".to_owned(), format!("not test({TORCH_TESTS})")]
+            } else {
+                ["--skip".to_owned(), TORCH_TESTS.to_owned()]
+            });
+        }
     }
-    arguments.extend(filter.iter().map(String::as_str));
+    arguments.extend(filter.iter().cloned());
     arguments
 }
 
@@ -184,7 +214,7 @@ not run three
     fn both_runners_get_the_filter() {
         let filter = ["digest::".to_owned(), "fetch".to_owned()];
         assert_eq!(
-            test_arguments(true, false, &filter),
+            test_arguments(true, Ignored::default(), &filter),
             ["nextest", "run", "--workspace", "--no-fail-fast", "digest::", "fetch"]
         );
         let plain = [
@@ -198,12 +228,22 @@ not run three
             "digest::",
             "fetch",
         ];
-        assert_eq!(test_arguments(false, false, &filter), plain);
+        assert_eq!(test_arguments(false, Ignored::default(), &filter), plain);
     }
 
     #[test]
     fn with_the_clients_the_tests_that_need_them_run_too() {
-        assert_eq!(test_arguments(true, true, &[])[4..], ["--run-ignored", "all"]);
-        assert_eq!(test_arguments(false, true, &[])[6..], ["--", "--include-ignored"]);
+        let clients = Ignored { clients: true, torch: false };
+        assert_eq!(
+            test_arguments(true, clients, &[])[4..],
+            ["--run-ignored", "all", "-E", "not test(torch_hub_)"]
+        );
+        assert_eq!(
+            test_arguments(false, clients, &[])[6..],
+            ["--", "--include-ignored", "--skip", "torch_hub_"]
+        );
+        let torch = Ignored { torch: true, ..clients };
+        assert_eq!(test_arguments(true, torch, &[])[4..], ["--run-ignored", "all"]);
+        assert_eq!(test_arguments(false, torch, &[])[6..], ["--", "--include-ignored"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The mirror's process: started, told what to do, and gone with its owner. The program is `xtask/examples/mirror.rs`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +14,10 @@ pub(crate) struct Places {
     pub(crate) raw: String,
     pub(crate) proxy: String,
     pub(crate) admin: String,
+    /// Where torchvision's weights are.
+    pub(crate) torch: String,
+    /// What of them there is; none unless they were asked for.
+    pub(crate) torch_catalog: Option<PathBuf>,
     /// The certificate of the proxy's authority, in PEM.
     pub(crate) authority: String,
     pub(crate) patterns: Vec<Pattern>,
