@@ -29,10 +29,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let library = setup::ensure()?;
     let mut arguments: Vec<OsString> =
         ["run", "--quiet", "--package", "zoo-tests", "--bin", "zoo-e2e"].map(Into::into).into();
-    if args.full {
-        // Gigabytes are compared.
-        arguments.push("--release".into());
-    }
     arguments.extend(["--".into(), "--library".into(), library.into()]);
     if args.live {
         arguments.push("--live".into());

@@ -104,13 +104,15 @@ impl Network {
 pub struct GraphOptions {
     /// The operator set to write against.
     pub opset: i64,
-    /// The size of the image; none for the network's usual one.
+    /// The size of the image. Without it, the size that the weights are tied to, if they are; else the usual one.
     pub image_size: Option<ImageSize>,
+    /// The usual size, where the weights have another than the network.
+    pub usual_size: Option<ImageSize>,
 }
 
 impl Default for GraphOptions {
     fn default() -> Self {
-        Self { opset: DEFAULT_OPSET, image_size: None }
+        Self { opset: DEFAULT_OPSET, image_size: None, usual_size: None }
     }
 }
 
@@ -131,7 +133,7 @@ impl Network {
     /// If a tensor is missing, has another shape, or has no place in the network; if the network does not take the image size.
     pub fn graph(&self, weights: &Weights, options: &GraphOptions) -> Result<Built> {
         let mut g = Builder::new(self.name, options.opset)?;
-        let usual = |size| (self.tied_size)(weights).unwrap_or(size);
+        let usual = |size| (self.tied_size)(weights).or(options.usual_size).unwrap_or(size);
         let asked = |size| options.image_size.unwrap_or_else(|| usual(size));
         let mut dims = vec![Dim::Named("batch".to_owned()), Dim::Fixed(3)];
         match self.input {

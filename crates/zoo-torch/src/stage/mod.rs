@@ -67,7 +67,8 @@ pub fn stage(
 
     let mut graph_options = GraphOptions::default();
     graph_options.opset = options.opset.unwrap_or(DEFAULT_OPSET);
-    graph_options.image_size = options.image_size.map(image_size).or(usual_size);
+    graph_options.image_size = options.image_size.map(image_size);
+    graph_options.usual_size = usual_size;
     let weights = weights.anew();
     let built = network.graph(&weights, &graph_options)?;
     let mut graph = built.graph;
