@@ -42,7 +42,8 @@ impl Row {
         let of_order_one = (0.3..3.0).contains(&spread);
         // Whatever is no number is no match either.
         if !(relative <= RELATIVE) || (of_order_one && !(difference <= ABSOLUTE)) {
-            self.misses.push(format!("{output} differs by {difference:.1e}, where outputs spread by {spread:.1e}"));
+            self.misses
+                .push(format!("{output} differs by {difference:.1e}, where outputs spread by {spread:.1e}"));
         }
     }
 }
@@ -131,7 +132,8 @@ impl Report {
             "| Model | Checkpoint | Inputs compared | Largest difference | Of the spread |\n|---|--:|--:|--:|--:|\n",
         );
         for row in &self.rows {
-            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
+            let number =
+                |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
             let (absolute, relative) = (number(row.absolute), number(row.largest));
             let (handle, size) = (&row.handle, human(row.bytes));
             let _ = writeln!(text, "| `{handle}` | {size} | {} | {absolute} | {relative} |", row.data_sets);

@@ -89,7 +89,10 @@ async fn one(
     let written = zoo_core::fs::file_len(&usual.path()).unwrap_or(0);
     ensure!(written < MOST_WRITTEN, "staging in place wrote {written} bytes");
     let external = &usual.staged().with;
-    ensure!(external.len() == 1 && external[0].as_str().starts_with("original/"), "weights are in {external:?}");
+    ensure!(
+        external.len() == 1 && external[0].as_str().starts_with("original/"),
+        "weights are in {external:?}"
+    );
     for case in network.cases() {
         run_case(&model, case, setting, row).await.with_context(|| case.name.clone())?;
     }
@@ -110,7 +113,8 @@ async fn run_case(model: &Model, case: &Case, setting: &Setting, row: &mut Row) 
     row.data_sets += 1;
     for (name, expected) in &case.outputs {
         let found = outputs.iter().find(|(own, _)| own == name).map(|(_, tensor)| tensor);
-        let (difference, spread) = expected.difference(found.with_context(|| format!("there is no output {name}"))?)?;
+        let (difference, spread) =
+            expected.difference(found.with_context(|| format!("there is no output {name}"))?)?;
         row.judge(name, difference, spread);
     }
     Ok(())

@@ -72,7 +72,8 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         report.add(row);
         let folder = scratch.path().join(&made.builder);
         if folder.is_dir() {
-            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+            std::fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         script.go_on()?;
     }
@@ -112,7 +113,8 @@ fn one(made: &Made, scratch: &Path, setting: &Setting, row: &mut Row) -> Result<
 }
 
 fn tensor(path: &Path) -> Result<Tensor> {
-    let (_, tensor) = read(path)?.into_iter().next().with_context(|| format!("{} is empty", path.display()))?;
+    let (_, tensor) =
+        read(path)?.into_iter().next().with_context(|| format!("{} is empty", path.display()))?;
     Ok(tensor)
 }
 
@@ -138,7 +140,11 @@ impl Script {
     fn start(python: &Path, folder: &Path, networks: &[String]) -> Result<Self> {
         let mut command = Command::new(python);
         command.arg(SCRIPT).arg("--out").arg(folder);
-        if networks.is_empty() { command.arg("--all") } else { command.args(networks) };
+        if networks.is_empty() {
+            command.arg("--all")
+        } else {
+            command.args(networks)
+        };
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = started.with_context(|| format!("cannot start {}", python.display()))?;
         let asks = child.stdin.take();

@@ -21,7 +21,10 @@ use crate::support::{Finished, run};
 
 /// The Python that a variable names.
 fn interpreter(variable: &str) -> OsString {
-    #[expect(clippy::disallowed_methods, reason = "where `cargo xtask`, or a person, says that the clients are")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where `cargo xtask`, or a person, says that the clients are"
+    )]
     let interpreter = std::env::var_os(variable);
     interpreter.unwrap_or_else(|| panic!("{variable} has to name a Python with this test's client"))
 }

@@ -28,7 +28,10 @@ fn every_network_computes_what_torch_does() {
         let folder = tempfile::tempdir().unwrap();
         let mut options = StageOptions::to(Target::Onnx);
         options.arch = Some(network.builder().to_owned());
-        misses(&network, folder.path(), &options, RELATIVE).into_iter().map(|miss| format!("{name}: {miss}")).collect()
+        misses(&network, folder.path(), &options, RELATIVE)
+            .into_iter()
+            .map(|miss| format!("{name}: {miss}"))
+            .collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -36,7 +39,8 @@ fn every_network_computes_what_torch_does() {
 /// A network without a fixture is a claim that nobody checked.
 #[test]
 fn every_network_has_a_fixture() {
-    let network = |name: &String| zoo_torch::stage::network_name(networks::load(name).unwrap().builder()).unwrap();
+    let network =
+        |name: &String| zoo_torch::stage::network_name(networks::load(name).unwrap().builder()).unwrap();
     let covered: BTreeSet<&str> = networks::all().unwrap().iter().map(network).collect();
     let uncovered: Vec<&str> = zoo_arch::networks()
         .map(|network| network.name)
@@ -58,7 +62,8 @@ fn networks_are_recognised_by_their_tensors() {
             Err(error) => format!("{error} {}", error.hint().unwrap_or_default()),
         };
         let known = zoo_torch::stage::network_name(network.builder()).unwrap_or_else(|| network.builder());
-        let names_it = told.contains(known) || (network.source() == "timm" && told.contains("does not say which network"));
+        let names_it = told.contains(known)
+            || (network.source() == "timm" && told.contains("does not say which network"));
         if names_it { vec![] } else { vec![format!("{name}: {told}")] }
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -84,7 +89,15 @@ fn policies_and_operator_sets_do_not_change_what_is_computed() {
         (with(&|o| o.dtype = Some(FloatType::F16)), 0.05),
         (with(&|o| o.dtype = Some(FloatType::Bf16)), 0.4),
     ];
-    let names = ["resnet50", "vit_b_16", "convnext_tiny", "swin_t", "mobilenet_v3_large", "densenet121", "lraspp_mobilenet_v3_large"];
+    let names = [
+        "resnet50",
+        "vit_b_16",
+        "convnext_tiny",
+        "swin_t",
+        "mobilenet_v3_large",
+        "densenet121",
+        "lraspp_mobilenet_v3_large",
+    ];
     let failures: Vec<String> = in_two_halves(names.map(str::to_owned).to_vec(), |name| {
         let network = networks::load(name).unwrap();
         let mut failures = Vec::new();
@@ -93,7 +106,8 @@ fn policies_and_operator_sets_do_not_change_what_is_computed() {
             let mut options = options.clone();
             options.arch = Some(name.to_owned());
             let missed = misses(&network, folder.path(), &options, *tolerance);
-            failures.extend(missed.into_iter().map(|miss| format!("{name} {:?}: {miss}", options.recorded())));
+            failures
+                .extend(missed.into_iter().map(|miss| format!("{name} {:?}: {miss}", options.recorded())));
         }
         failures
     });
@@ -103,7 +117,16 @@ fn policies_and_operator_sets_do_not_change_what_is_computed() {
 /// One graph for every size of image, where a network does not depend on it.
 #[test]
 fn a_free_image_size_serves_every_image() {
-    let names = ["resnet18", "mobilenet_v2", "densenet121", "efficientnet_b0", "fcn_resnet50", "regnet_y_400mf", "convnext_tiny", "r3d_18"];
+    let names = [
+        "resnet18",
+        "mobilenet_v2",
+        "densenet121",
+        "efficientnet_b0",
+        "fcn_resnet50",
+        "regnet_y_400mf",
+        "convnext_tiny",
+        "r3d_18",
+    ];
     let failures: Vec<String> = in_two_halves(names.map(str::to_owned).to_vec(), |name| {
         let network = networks::load(name).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -114,7 +137,12 @@ fn a_free_image_size_serves_every_image() {
         options.image_size = Some(ImageSize::Any);
         stage(&pth, &out, &options, None).unwrap();
         let mut runner = load(&out);
-        network.cases().iter().flat_map(|case| differences(&mut runner, case, RELATIVE)).map(|miss| format!("{name}: {miss}")).collect()
+        network
+            .cases()
+            .iter()
+            .flat_map(|case| differences(&mut runner, case, RELATIVE))
+            .map(|miss| format!("{name}: {miss}"))
+            .collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
@@ -167,8 +195,12 @@ fn differences(runner: &mut OrtRunner, case: &Case, tolerance: f64) -> Vec<Strin
         match expected.difference(found) {
             Ok((difference, spread)) => {
                 let of_order_one = (0.3..3.0).contains(&spread) && tolerance <= RELATIVE;
-                if difference > tolerance * spread || (of_order_one && difference > ABSOLUTE) || spread == 0.0 {
-                    failures.push(format!("{}: {name} differs by {difference:.2e} of a spread of {spread:.2e}", case.name));
+                if difference > tolerance * spread || (of_order_one && difference > ABSOLUTE) || spread == 0.0
+                {
+                    failures.push(format!(
+                        "{}: {name} differs by {difference:.2e} of a spread of {spread:.2e}",
+                        case.name
+                    ));
                 }
             }
             Err(error) => failures.push(format!("{}: {name}: {error:#}", case.name)),
@@ -181,9 +213,12 @@ fn differences(runner: &mut OrtRunner, case: &Case, tolerance: f64) -> Vec<Strin
 fn in_two_halves(names: Vec<String>, work: impl Fn(&str) -> Vec<String> + Sync) -> Vec<String> {
     std::thread::scope(|scope| {
         let work = &work;
-        let halves: Vec<Vec<String>> = (0..2).map(|half| names.iter().skip(half).step_by(2).cloned().collect()).collect();
-        let threads: Vec<_> =
-            halves.into_iter().map(|half| scope.spawn(move || half.iter().flat_map(|name| work(name)).collect::<Vec<_>>())).collect();
+        let halves: Vec<Vec<String>> =
+            (0..2).map(|half| names.iter().skip(half).step_by(2).cloned().collect()).collect();
+        let threads: Vec<_> = halves
+            .into_iter()
+            .map(|half| scope.spawn(move || half.iter().flat_map(|name| work(name)).collect::<Vec<_>>()))
+            .collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })
 }

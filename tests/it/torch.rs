@@ -62,7 +62,9 @@ impl Zoos {
     }
 
     fn serve(&self) -> MirrorBuilder {
-        self.files.iter().fold(Mirror::builder(), |mirror, (name, content)| mirror.torch_file(name, content.clone()))
+        self.files
+            .iter()
+            .fold(Mirror::builder(), |mirror, (name, content)| mirror.torch_file(name, content.clone()))
     }
 
     fn config(&self, mirror: &Mirror) -> TorchConfig {
@@ -399,9 +401,14 @@ fn the_command_pulls_originals_shows_lists_and_removes_them() {
     assert_eq!((&before["stored"], &before["labels"]["set"]), (&false.into(), &"imagenet1k".into()));
     assert!(mirror.log().is_empty(), "the catalogue is at hand");
     let path = zoo(&["pull", "--to", "original", "torchvision:resnet50"]).done();
-    assert!(path.trim_end().ends_with(zoos.files[2].0.as_str()) && Path::new(path.trim_end()).is_file(), "{path}");
+    assert!(
+        path.trim_end().ends_with(zoos.files[2].0.as_str()) && Path::new(path.trim_end()).is_file(),
+        "{path}"
+    );
     mirror.clear_log();
-    for name in ["torchvision:resnet50", "ResNet50_Weights.DEFAULT", "torchvision.models.resnet50", &zoos.files[2].0] {
+    for name in
+        ["torchvision:resnet50", "ResNet50_Weights.DEFAULT", "torchvision.models.resnet50", &zoos.files[2].0]
+    {
         assert_eq!(zoo(&["pull", name, "--to", "original", "--offline"]).done(), path, "{name}");
     }
     let url = format!("{}/models/{}", mirror.torch_endpoint(), zoos.files[2].0);
@@ -409,7 +416,9 @@ fn the_command_pulls_originals_shows_lists_and_removes_them() {
     assert!(mirror.log().is_empty());
 
     let shown = zoo(&["show", "torchvision:resnet50"]).done();
-    for word in ["IMAGENET1K_V2", "classification", "unknown", "imagenet1k (1000)", "shorter side to 232", "softmax"] {
+    for word in
+        ["IMAGENET1K_V2", "classification", "unknown", "imagenet1k (1000)", "shorter side to 232", "softmax"]
+    {
         assert!(shown.contains(word), "no {word} in\n{shown}");
     }
     let found = json(zoo(&["--json", "search", "resnet50", "imagenet1k"]));
@@ -422,10 +431,13 @@ fn the_command_pulls_originals_shows_lists_and_removes_them() {
     assert!(zoo(&["check", "torchvision:vgg16"]).refused(3).contains("no test data are published"));
 
     assert!(zoo(&["pull", "torchvision:resnet51"]).refused(3).contains("`torchvision:resnet50`"));
-    assert!(zoo(&["pull", "torchvison:resnet50"]).refused(2).contains("did you mean `torchvision:resnet50`?"));
+    assert!(
+        zoo(&["pull", "torchvison:resnet50"]).refused(2).contains("did you mean `torchvision:resnet50`?")
+    );
     let gone = zoo(&["pull", "torchvision:alexnet", "--to", "original"]).refused(3);
     assert!(gone.contains("answered 403"), "{gone}");
-    let options: [&[&str]; 4] = [&["--arch", "resnet18"], &["--task", "x"], &["--to", "keras"], &["--to", "original", "--fold"]];
+    let options: [&[&str]; 4] =
+        [&["--arch", "resnet18"], &["--task", "x"], &["--to", "keras"], &["--to", "original", "--fold"]];
     for option in options {
         let refused = zoo(&[&["stage", "torchvision:resnet50"], option].concat());
         assert!(matches!(refused.code, Some(2 | 7)), "{option:?}: {}", refused.stderr);
@@ -433,6 +445,110 @@ fn the_command_pulls_originals_shows_lists_and_removes_them() {
     zoo(&["cache", "verify"]).done();
     zoo(&["cache", "rm", "torchvision:resnet50"]).done();
     assert!(!Path::new(path.trim_end()).exists());
+}
+
+#[test]
+fn pulled_weights_are_staged_in_place_once_for_each_set_of_options() {
+    let zoos = Zoos::new();
+    let mirror = zoos.serve().start().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let zoo = |arguments: &[&str]| zoos.zoo(home.path(), &mirror, arguments);
+    let path = zoo(&["pull", "torchvision:resnet18"]).done();
+    let path = Path::new(path.trim_end());
+    assert!(path.ends_with("model.onnx") && path.is_file(), "{}", path.display());
+    let digests = || (digest(path), files_below(home.path(), "onnx").len());
+    let first = digests();
+    mirror.clear_log();
+    for arguments in [&["pull", "torchvision:resnet18"][..], &["stage", "torchvision:resnet18", "--offline"]]
+    {
+        assert_eq!(Path::new(zoo(arguments).done().trim_end()), path);
+    }
+    assert!(mirror.log().is_empty() && digests() == first);
+
+    let manifest =
+        json(zoo(&["--json", "stage", "torchvision:resnet18", "--image-size", "64x96", "--opset", "17"]));
+    let made = manifest["staged"][0]["path"].as_str().unwrap();
+    assert!(made.ends_with("/model-opset17-64x96.onnx"), "{made}");
+    assert_eq!(manifest["model"]["inputs"][0]["shape"][2], 64);
+    assert_eq!(manifest["model"]["opsets"]["ai.onnx"], 17);
+    assert_eq!(manifest["staged"][0]["options"]["image-size"], "64x96");
+    let shown = json(zoo(&["--json", "show", "torchvision:resnet18"]));
+    assert_eq!(shown["staged"].as_array().unwrap().len(), 2);
+    assert_eq!(shown["model"]["inputs"][0]["shape"][2], 224, "the usual form is the one that is shown");
+    assert_eq!(shown["staged"][0]["network"], "resnet18");
+    assert_eq!(zoo(&["cache", "path", "torchvision:resnet18"]).done().trim_end(), path.to_str().unwrap());
+    zoo(&["cache", "verify"]).done();
+
+    // The graph is gone, and comes back from what is here.
+    zoo_core::fs::remove_file(path).unwrap();
+    assert_eq!(Path::new(zoo(&["pull", "torchvision:resnet18", "--offline"]).done().trim_end()), path);
+    assert_eq!(digests(), (first.0, 2));
+    assert!(mirror.log().is_empty());
+
+    // What zoo does not build is pulled all the same, and refused by name when it is staged.
+    let refused = zoo(&["pull", "torchvision:fasterrcnn_resnet50_fpn"]).refused(7);
+    assert!(refused.contains("fasterrcnn_resnet50_fpn") && refused.contains("--to original"), "{refused}");
+    zoo(&["pull", "torchvision:fasterrcnn_resnet50_fpn", "--to", "original", "--offline"]).done();
+    // Content that is no checkpoint is refused by what it is.
+    let refused = zoo(&["pull", "torchvision:resnet50"]).refused(7);
+    assert!(refused.contains("it is text"), "{refused}");
+}
+
+#[test]
+fn a_staged_folder_stands_alone_and_runs() {
+    let zoos = Zoos::new();
+    let mirror = zoos.serve().start().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let nowhere = tempfile::tempdir().unwrap();
+    for (name, options, weights) in
+        [("in-place", &[][..], true), ("folded", &["--fold"], false), ("half", &["--dtype", "f16"], false)]
+    {
+        let out = work.path().join(name);
+        let mut arguments = vec!["stage", "torchvision:resnet18", "-o", out.to_str().unwrap()];
+        arguments.extend(options);
+        let printed = zoos.zoo(home.path(), &mirror, &arguments).done();
+        assert_eq!(Path::new(printed.trim_end()), out.join("model.onnx"));
+        assert_eq!(out.join("original").is_dir(), weights, "{name}");
+        // Moved away, without the store, the catalogue or a network.
+        let moved = work.path().join(format!("{name}-moved"));
+        zoo_core::fs::rename(&out, &moved).unwrap();
+        crate::support::zoo_command(nowhere.path(), None, &["run", moved.to_str().unwrap()]).done();
+        let shown = json(crate::support::zoo_command(
+            nowhere.path(),
+            None,
+            &["--json", "show", moved.to_str().unwrap()],
+        ));
+        assert_eq!(shown["handle"], "torchvision:resnet18@IMAGENET1K_V1");
+        assert_eq!(shown["model"]["labels"]["set"], "imagenet1k");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_ones_own_is_staged_beside_itself() {
+    let home = tempfile::tempdir().unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let file = work.path().join("best.pth.tar");
+    networks::load("resnet18").unwrap().write_pth(&file).unwrap();
+    let zoo = |arguments: &[&str]| crate::support::zoo_command(home.path(), None, arguments);
+    let text = file.to_str().unwrap();
+    let staged = zoo(&["stage", text, "--arch", "resnet18"]);
+    assert_eq!(staged.stderr, "");
+    let path = staged.done();
+    assert_eq!(Path::new(path.trim_end()), work.path().join("best.onnx"));
+    assert_eq!(zoo_core::fs::list_dir(work.path()).unwrap().len(), 2);
+    assert!(zoo_core::fs::list_dir(home.path()).unwrap().is_empty(), "no store is needed");
+    zoo(&["run", path.trim_end()]).done();
+    let recognised = zoo(&["stage", text]);
+    assert!(recognised.stderr.starts_with("resnet18: "), "{}", recognised.stderr);
+    assert_eq!(recognised.done(), path);
+    let wrong = zoo(&["stage", text, "--arch", "resnet50"]).refused(7);
+    assert!(wrong.contains("layer"), "{wrong}");
+    assert!(zoo(&["run", text]).refused(7).contains("weights and no graph"));
+    let inspected = json(zoo(&["show", "--json", text]));
+    assert_eq!((&inspected["taken"], &inspected["foreign"]), (&"".into(), &Value::Array(vec![])));
+    zoo_core::fs::write_atomic(Path::new(path.trim_end()), b"mine", false).unwrap();
+    assert!(zoo(&["stage", text]).refused(2).contains("zoo did not make it"));
 }
 
 #[test]
@@ -456,7 +572,10 @@ fn the_store_is_asked_for_the_bytes_as_they_are_and_gets_no_token() {
         let home = tempfile::tempdir().unwrap();
         pull(&zoos.hub(home.path(), &mirror), "resnet18").await;
         let log = mirror.log();
-        assert!(!log.is_empty() && log.iter().all(|l| l.role == Role::Torch && !l.had_authorization), "{log:?}");
+        assert!(
+            !log.is_empty() && log.iter().all(|l| l.role == Role::Torch && !l.had_authorization),
+            "{log:?}"
+        );
         assert!(log.iter().all(|l| l.accept_encoding.as_deref() == Some("identity")), "{log:?}");
     });
 }

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -89,7 +90,8 @@ def condition(model: nn.Module, sample: torch.Tensor) -> None:
             _condition_parameter(name, parameter, model, post_norm)
         for norm in [*ends_of_branches(model), *_ends_of_resnet_branches(model)]:
             norm.weight.uniform_(*BRANCH)
-        small = before_norm(model, sample)
+        # One sample is enough for it, and it holds on to everything that was computed.
+        small = before_norm(model, sample[:1])
 
     def correct_layer(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         norm = small.get(layer)
@@ -216,6 +218,7 @@ def reference(name: str, folder: Path) -> dict:
                     raise ValueError(f"{name}: {key} hardly depends on the input ({apart:.3f})")
                 entry["outputs"][key]["apart"] = apart
         made["cases"].append(entry)
+    made["peak_rss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     made["total_seconds"] = round(time.perf_counter() - began, 2)
     (folder / "meta.json").write_text(json.dumps(made, indent=1) + "\n")
     return made

@@ -80,7 +80,12 @@ impl Network {
     }
 
     /// A classifier of clips of so many frames, each a square.
-    pub(crate) const fn clip_classifier(name: &'static str, frames: usize, size: usize, build: Build) -> Self {
+    pub(crate) const fn clip_classifier(
+        name: &'static str,
+        frames: usize,
+        size: usize,
+        build: Build,
+    ) -> Self {
         let input = Input::Clip { frames, size: ImageSize::Fixed(size, size) };
         Self { task: Task::VideoClassification, input, ..Self::classifier(name, size, build) }
     }

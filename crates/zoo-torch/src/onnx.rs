@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
-use zoo_core::path::EntryPath;
 use zoo_arch::ImageSize;
+use zoo_core::path::EntryPath;
 use zoo_core::stage::StageOptions;
 
 use crate::catalog::{Catalog, Task};

@@ -10,7 +10,9 @@ mod tokens;
 mod windows;
 
 pub use attention::{Attention, Similarity, attend};
-pub use conv::{Activation, EPSILON, activate, batch_norm, conv, conv_act, conv_bn, conv_bn_act, same_window};
+pub use conv::{
+    Activation, EPSILON, activate, batch_norm, conv, conv_act, conv_bn, conv_bn_act, same_window,
+};
 pub use dense::{layer_norm, linear, perceptron};
 pub use excitation::squeeze_excitation;
 pub use inverted::{InvertedResidual, inverted_residual};

@@ -1,6 +1,6 @@
 //! Relative position bias (Liu et al., 2021): a number for each head and each way from one place of a square to another.
 //!
-//! A checkpoint has one row for each way, and attention wants it at each pair of places, which are fifteen times as many numbers.
+//! A checkpoint has one row for each way, and attention wants it at each pair of places, which are some fifteen times as many numbers.
 //! They are not computed here, but by three nodes of constants in the graph: runtimes fold those when they load it, whereas derived
 //! tensors of all blocks would be megabytes to write beside weights that stay in place (3.6 MB for swin_b, 6.2 MB for swin_v2_b).
 

@@ -62,48 +62,43 @@ impl<'a> Input<'a> {
         if count as u64 > self.remaining() {
             return Err(Short::End);
         }
-        let window = self.fill(count)?;
-        let start = window.0;
-        self.at = start + count;
-        match &self.window {
-            Window::Memory(bytes) => bytes.get(start..start + count),
-            Window::File { bytes, .. } => bytes.get(start..start + count),
-        }
-        .ok_or(Short::End)
+        self.fill(count)?;
+        let start = self.at;
+        self.at += count;
+        self.piece().get(start..start + count).ok_or(Short::End)
     }
 
-    /// The bytes up to a newline, without it; at most `limit`.
+    /// The bytes up to a newline, without it; none if there is no newline in the next `limit` bytes.
     pub(super) fn line(&mut self, limit: usize) -> Result<Option<&[u8]>, Short> {
         let ahead = self.remaining().min(limit as u64 + 1) as usize;
-        let (start, bytes) = self.fill(ahead)?;
-        let Some(length) = bytes.iter().take(ahead).position(|&byte| byte == b'\n') else { return Ok(None) };
-        self.at = start + length + 1;
-        let line = match &self.window {
-            Window::Memory(bytes) => bytes.get(start..start + length),
-            Window::File { bytes, .. } => bytes.get(start..start + length),
-        };
-        Ok(line)
+        self.fill(ahead)?;
+        let start = self.at;
+        let bytes = self.piece().get(start..start + ahead).ok_or(Short::End)?;
+        let Some(length) = bytes.iter().position(|&byte| byte == b'\n') else { return Ok(None) };
+        self.at += length + 1;
+        Ok(self.piece().get(start..start + length))
     }
 
-    /// Makes the piece hold the next `count` bytes; says where they start in it, and gives everything from there.
-    fn fill(&mut self, count: usize) -> Result<(usize, &[u8]), Short> {
-        if let Window::File { bytes, file } = &mut self.window
-            && bytes.len() - self.at < count
-        {
-            bytes.drain(..self.at);
-            self.base += self.at as u64;
-            self.at = 0;
-            let from = self.base + bytes.len() as u64;
-            let more = count.max(PIECE).min((self.end - self.base) as usize) - bytes.len();
-            let filled = bytes.len();
-            bytes.resize(filled + more, 0);
-            let new = bytes.get_mut(filled..).unwrap_or_default();
-            file.read_into(from, new).map_err(Short::Io)?;
-        }
-        let bytes: &[u8] = match &self.window {
+    fn piece(&self) -> &[u8] {
+        match &self.window {
             Window::Memory(bytes) => bytes,
             Window::File { bytes, .. } => bytes,
-        };
-        Ok((self.at, bytes.get(self.at..).unwrap_or_default()))
+        }
+    }
+
+    /// Makes the piece hold the next `count` bytes, of which the caller knows that they exist.
+    fn fill(&mut self, count: usize) -> Result<(), Short> {
+        let Window::File { bytes, file } = &mut self.window else { return Ok(()) };
+        if bytes.len() - self.at >= count {
+            return Ok(());
+        }
+        bytes.drain(..self.at);
+        self.base += self.at as u64;
+        self.at = 0;
+        let known = bytes.len();
+        let wanted = count.max(PIECE).min((self.end - self.base) as usize);
+        bytes.resize(wanted, 0);
+        let new = bytes.get_mut(known..).unwrap_or_default();
+        file.read_into(self.base + known as u64, new).map_err(Short::Io)
     }
 }

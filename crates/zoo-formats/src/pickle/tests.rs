@@ -314,3 +314,41 @@ fn an_error_is_an_error_of_the_pickle() {
     assert!(matches!(error, Error::Pickle { offset: 0, opcode: "BININT1", .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("nothing of it was executed"));
 }
+
+/// A pickle of several hundred kilobytes, so that texts, numbers and names lie across the pieces that a file is read in.
+#[test]
+fn a_file_reads_as_memory_does() {
+    use std::io::Write as _;
+
+    let mut bytes = b"\x80\x02(".to_vec();
+    for length in 0..700_u32 {
+        bytes.push(b'X');
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend(std::iter::repeat_n(b'a' + (length % 26) as u8, length as usize));
+        bytes.extend_from_slice(format!("cmodule{length}\nname\n)RJ").as_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
+    }
+    bytes.push(b'B');
+    bytes.extend_from_slice(&200_000_u32.to_le_bytes());
+    bytes.extend(std::iter::repeat_n(7, 200_000));
+    bytes.extend_from_slice(b"t.");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"before").unwrap();
+    file.write_all(&bytes).unwrap();
+    file.write_all(b"K\x01.").unwrap();
+
+    let reader = crate::file::SourceReader::open(file.path()).unwrap();
+    let mut input = Input::file(&reader, 6);
+    let options = Options::default();
+    let from_file = run(&mut input, "test", &options).unwrap();
+    let from_memory = read(&bytes);
+    assert_eq!(from_file.consumed(), bytes.len() as u64);
+    let shown = |pickle: &Pickle| show(pickle, pickle.root(), 8);
+    assert!(shown(&from_file) == shown(&from_memory), "they differ");
+    // What follows is read from where the first one ended.
+    assert_eq!((input.position(), input.remaining()), (6 + bytes.len() as u64, 3));
+    let next = run(&mut input, "test", &options).unwrap();
+    assert_eq!(next.int(next.root()), Some(1));
+    let error = run(&mut input, "test", &options).unwrap_err().to_string();
+    assert!(error.contains("1 bytes are wanted and 0 are left"), "{error}");
+}

@@ -72,7 +72,8 @@ pub(crate) fn canonical(dict: &StateDict) -> Renamed {
     };
     let fits = |scheme: &&Scheme| scheme.telltales.iter().all(|pattern| has(pattern));
     let scheme = SCHEMES.iter().copied().flatten().find(fits).unwrap_or(&torchvision::CURRENT);
-    let rules: Vec<(Regex, &str, As)> = scheme.rules.iter().map(|&(p, to, view)| (compile(p), to, view)).collect();
+    let rules: Vec<(Regex, &str, As)> =
+        scheme.rules.iter().map(|&(p, to, view)| (compile(p), to, view)).collect();
     let rename = |(name, weight): (&str, &Weight)| {
         let counted = (scheme.count)(name, &names).unwrap_or_else(|| name.to_owned());
         let rule = rules.iter().find(|(pattern, ..)| pattern.is_match(&counted));

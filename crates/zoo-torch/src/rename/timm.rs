@@ -48,7 +48,9 @@ pub(super) const SCHEMES: &[Scheme] = &[
     Scheme {
         name: "timm (ViT)",
         telltales: &[r"^patch_embed\.proj\.weight$", r"^blocks\.0\.attn\.qkv\.weight$", r"^cls_token$"],
-        count: |name, _| name.strip_prefix("blocks.").map(|rest| format!("encoder.layers.encoder_layer_{rest}")),
+        count: |name, _| {
+            name.strip_prefix("blocks.").map(|rest| format!("encoder.layers.encoder_layer_{rest}"))
+        },
         rules: &[
             (r"^cls_token$", "class_token", As::Same),
             (r"^pos_embed$", "encoder.pos_embedding", As::Same),
@@ -149,7 +151,13 @@ pub(super) const SCHEMES: &[Scheme] = &[
         ],
         shared: SAME_PADDING,
         // From b5 on torchvision has a larger epsilon than timm.
-        only: &["efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"],
+        only: &[
+            "efficientnet_b0",
+            "efficientnet_b1",
+            "efficientnet_b2",
+            "efficientnet_b3",
+            "efficientnet_b4",
+        ],
     },
     Scheme {
         name: "timm (MobileNet v2)",
@@ -358,8 +366,12 @@ mod tests {
 
     #[test]
     fn regnets_count_from_zero() {
-        let (scheme, names) =
-            paths(&["stem.conv.weight", "s1.b1.conv1.conv.weight", "s3.b4.se.fc2.bias", "s2.b1.downsample.bn.bias"]);
+        let (scheme, names) = paths(&[
+            "stem.conv.weight",
+            "s1.b1.conv1.conv.weight",
+            "s3.b4.se.fc2.bias",
+            "s2.b1.downsample.bn.bias",
+        ]);
         assert_eq!(scheme, "timm (RegNet)");
         assert_eq!(
             names,

@@ -19,7 +19,11 @@ pub(super) fn network(
             nearest: nearest(name, network_names(), 3),
         })?;
         if !is_allowed(scheme, network) {
-            return Err(StageError::OtherSource { network: network.name, names: scheme.name, only: scheme.only });
+            return Err(StageError::OtherSource {
+                network: network.name,
+                names: scheme.name,
+                only: scheme.only,
+            });
         }
         return Ok((network, format!("`{name}` was asked for, and all tensors fit")));
     }
@@ -28,19 +32,26 @@ pub(super) fn network(
     }
     match recognise(weights, |network| is_allowed(scheme, network)) {
         Recognised::One { network, also } => {
-            let mut evidence = format!("all {} tensors fit {}, with names as in {}", weights.tally().all, network.name, scheme.name);
-            if also.is_empty() {
-                evidence.push_str(", and no other network");
-            } else {
-                evidence.push_str(&format!("; {} would be the same graph", also.join(", ")));
-            }
+            let fit = format!(
+                "all {} tensors fit {}, with names as in {}",
+                weights.tally().all,
+                network.name,
+                scheme.name
+            );
+            let evidence = match also.as_slice() {
+                [] => format!("{fit}, and no other network"),
+                also => format!("{fit}; {} would be the same graph", also.join(", ")),
+            };
             Ok((network, evidence))
         }
         Recognised::Several(fitting) => Err(StageError::Ambiguous { fitting }),
         Recognised::Uncertain(fitting) => Err(StageError::Uncertain { fitting }),
         Recognised::None { nearest } => match nearest {
             Some((network, error)) => Err(StageError::NoNetwork { nearest: network.name, source: error }),
-            None => Err(StageError::NothingFits { tensors: weights.tally().all, some: weights.names().iter().take(4).map(|&n| n.to_owned()).collect() }),
+            None => Err(StageError::NothingFits {
+                tensors: weights.tally().all,
+                some: weights.names().iter().take(4).map(|&n| n.to_owned()).collect(),
+            }),
         },
         _ => unreachable!("zoo-arch tells nothing else"),
     }

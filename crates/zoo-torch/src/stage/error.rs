@@ -94,13 +94,15 @@ impl StageError {
             Self::OtherSource { only, .. } => Some(name_one(only)),
             Self::Unnamed { .. } => Some("name the network with `--arch`".to_owned()),
             Self::Ambiguous { fitting } | Self::Uncertain { fitting } => Some(name_one(fitting)),
-            Self::NoNetwork { nearest, source } => {
-                Some(format!("for {nearest}, {source}; if it is one, `--arch {nearest}` says what does not fit"))
-            }
+            Self::NoNetwork { nearest, source } => Some(format!(
+                "for {nearest}, {source}; if it is one, `--arch {nearest}` says what does not fit"
+            )),
             Self::NothingFits { .. } => {
                 Some("export the model to ONNX with the code that defines it, and stage that".to_owned())
             }
-            Self::Quantized { .. } | Self::NotBuilt { .. } => Some("the original is in the store: `--to original`".to_owned()),
+            Self::Quantized { .. } | Self::NotBuilt { .. } => {
+                Some("the original is in the store: `--to original`".to_owned())
+            }
         }
     }
 }

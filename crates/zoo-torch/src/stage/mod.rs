@@ -105,13 +105,20 @@ pub fn network_name(builder: &str) -> Option<&'static str> {
 }
 
 /// The dictionary that is meant, and in words where it was.
-fn dictionary(checkpoint: &Checkpoint, named: Option<&str>) -> Result<(StateDict, Option<String>), StageError> {
+fn dictionary(
+    checkpoint: &Checkpoint,
+    named: Option<&str>,
+) -> Result<(StateDict, Option<String>), StageError> {
     match named {
         Some(path) => Ok((checkpoint.state_dict_at(path)?, Some(path.to_owned()))),
         None => {
             let dict = checkpoint.state_dict()?.clone();
             // Where the file is the dictionary and nothing else, there is nothing to tell.
-            let taken = checkpoint.origin().taken.as_ref().filter(|taken| !taken.path.is_empty() || taken.module.is_some());
+            let taken = checkpoint
+                .origin()
+                .taken
+                .as_ref()
+                .filter(|taken| !taken.path.is_empty() || taken.module.is_some());
             Ok((dict, taken.map(ToString::to_string)))
         }
     }
@@ -126,7 +133,9 @@ fn refuse_quantized(dict: &StateDict) -> Result<(), StageError> {
 
 fn image_size(size: zoo_core::stage::ImageSize) -> ImageSize {
     match size {
-        zoo_core::stage::ImageSize::Fixed { height, width } => ImageSize::Fixed(height as usize, width as usize),
+        zoo_core::stage::ImageSize::Fixed { height, width } => {
+            ImageSize::Fixed(height as usize, width as usize)
+        }
         zoo_core::stage::ImageSize::Any => ImageSize::Any,
     }
 }
