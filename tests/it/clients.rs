@@ -10,6 +10,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use zoo_core::Zoo;
+use zoo_core::stage::{StageOptions, Target, WeightPolicy};
 use zoo_mirror::{Fault, FaultRule, Mirror, Role};
 use zoo_onnx::Hub;
 use zoo_tests::torchvision::TorchZoo;
@@ -186,4 +187,31 @@ fn torch_hub_loads_a_checkpoint_and_its_cache_serves_zoo() {
     let model = run(hub.pull(&"torchvision:resnet18".parse().unwrap())).unwrap();
     assert_eq!(sha256(&model.checkpoint().unwrap()), sha256(&checkpoints[0].1));
     assert!(mirror.log().is_empty());
+}
+
+/// What zoo stages passes `onnx`'s own checker with full shape inference, in place and packed.
+#[test]
+#[ignore = "needs onnx: run `cargo xtask test`, or name a Python that has it in ZOO_PYTHON_CLIENTS"]
+fn staged_graphs_pass_the_checker_of_onnx() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut models = Vec::new();
+    for name in ["resnet50", "vit_b_16", "swin_v2_t", "maxvit_t", "googlenet", "deeplabv3_resnet50", "s3d"] {
+        let network = networks::load(name).expect("a fixture");
+        let pth = folder.path().join(format!("{name}.pth"));
+        network.write_pth(&pth).expect("a checkpoint");
+        for (way, policy) in [("in-place", WeightPolicy::InPlace), ("packed", WeightPolicy::Packed)] {
+            let mut options = StageOptions::to(Target::Onnx);
+            options.arch = Some(name.to_owned());
+            options.weights = policy;
+            let onnx = folder.path().join(format!("{name}-{way}.onnx"));
+            zoo_torch::stage::stage(&pth, &onnx, &options, None).expect("a staged network");
+            models.push(onnx.to_str().expect("a path that is text").to_owned());
+        }
+    }
+    let paths: Vec<&str> = models.iter().map(String::as_str).collect();
+    let report = python("onnx_checker.py", folder.path(), &paths, &[]);
+    for path in &models {
+        let outputs = report[path].as_object().expect("outputs");
+        assert!(outputs.values().all(|dims| dims[0] == json!("batch")), "{path}: {outputs:?}");
+    }
 }

@@ -23,7 +23,7 @@ const ABSOLUTE: f64 = 1e-4;
 
 #[test]
 fn every_network_computes_what_torch_does() {
-    let failures: Vec<String> = in_two_halves(networks::all().unwrap(), |name| {
+    let failures: Vec<String> = in_two_halves(&networks::all().unwrap(), |name| {
         let network = networks::load(name).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut options = StageOptions::to(Target::Onnx);
@@ -52,7 +52,7 @@ fn every_network_has_a_fixture() {
 /// What nobody names is recognised, or refused with the names that fit: never taken for another network.
 #[test]
 fn networks_are_recognised_by_their_tensors() {
-    let failures: Vec<String> = in_two_halves(networks::all().unwrap(), |name| {
+    let failures: Vec<String> = in_two_halves(&networks::all().unwrap(), |name| {
         let network = networks::load(name).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (pth, out) = (folder.path().join("w.pth"), folder.path().join("model.onnx"));
@@ -67,6 +67,33 @@ fn networks_are_recognised_by_their_tensors() {
         if names_it { vec![] } else { vec![format!("{name}: {told}")] }
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Whoever names the wrong network is told which it is, and nothing is written.
+#[test]
+fn a_wrong_network_is_refused_with_the_right_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pth, out) = (folder.path().join("w.pth"), folder.path().join("model.onnx"));
+    networks::load("densenet121").unwrap().write_pth(&pth).unwrap();
+    for (named, told) in [
+        ("densenet169", "has no tensor \"features.denseblock3.denselayer25"),
+        ("resnet18", "has no tensor \"conv1.weight\""),
+        ("resnet1", "there is no network `resnet1`"),
+    ] {
+        let mut options = StageOptions::to(Target::Onnx);
+        options.arch = Some(named.to_owned());
+        let error = stage(&pth, &out, &options, None).unwrap_err();
+        assert!(error.to_string().contains(told), "{named}: {error}");
+        let hint = error.hint().unwrap();
+        assert!(hint.contains("densenet121") || hint.contains("resnet18"), "{named}: {hint}");
+        assert_eq!(zoo_core::fs::list_dir(folder.path()).unwrap().len(), 1, "nothing but the checkpoint");
+    }
+    // What does not fit is the wish here, not the checkpoint.
+    let mut options = StageOptions::to(Target::Onnx);
+    options.arch = Some("densenet121".to_owned());
+    options.image_size = Some(ImageSize::Fixed { height: 1, width: 1 });
+    let error = stage(&pth, &out, &options, None).unwrap_err();
+    assert!(error.to_string().contains("does not fit"), "{error}");
 }
 
 /// Every way to write the same network gives the same numbers, the half types within their precision.
@@ -98,7 +125,7 @@ fn policies_and_operator_sets_do_not_change_what_is_computed() {
         "densenet121",
         "lraspp_mobilenet_v3_large",
     ];
-    let failures: Vec<String> = in_two_halves(names.map(str::to_owned).to_vec(), |name| {
+    let failures: Vec<String> = in_two_halves(&names.map(str::to_owned), |name| {
         let network = networks::load(name).unwrap();
         let mut failures = Vec::new();
         for (options, tolerance) in &ways {
@@ -127,7 +154,7 @@ fn a_free_image_size_serves_every_image() {
         "convnext_tiny",
         "r3d_18",
     ];
-    let failures: Vec<String> = in_two_halves(names.map(str::to_owned).to_vec(), |name| {
+    let failures: Vec<String> = in_two_halves(&names.map(str::to_owned), |name| {
         let network = networks::load(name).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (pth, out) = (folder.path().join("w.pth"), folder.path().join("model.onnx"));
@@ -210,7 +237,7 @@ fn differences(runner: &mut OrtRunner, case: &Case, tolerance: f64) -> Vec<Strin
 }
 
 /// Does the work for every name on two threads, and collects what it says.
-fn in_two_halves(names: Vec<String>, work: impl Fn(&str) -> Vec<String> + Sync) -> Vec<String> {
+fn in_two_halves(names: &[String], work: impl Fn(&str) -> Vec<String> + Sync) -> Vec<String> {
     std::thread::scope(|scope| {
         let work = &work;
         let halves: Vec<Vec<String>> =

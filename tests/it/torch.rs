@@ -552,6 +552,19 @@ fn a_checkpoint_of_ones_own_is_staged_beside_itself() {
 }
 
 #[test]
+fn every_recipe_and_task_of_the_catalogue_is_understood_where_pictures_are_prepared() {
+    for entry in Catalog::embedded().entries() {
+        let (handle, Some(recipe)) = (entry.handle(), entry.transform().recipe()) else { continue };
+        let json = serde_json::to_value(&recipe).unwrap();
+        let read = zoo_run::image::Recipe::from_json(&json);
+        let read = read.unwrap_or_else(|error| panic!("{handle}: {error}"));
+        assert_eq!(serde_json::to_value(&read).unwrap(), json, "{handle}");
+        let is_read = entry.task().name().parse::<zoo_run::image::Task>().is_ok();
+        assert_eq!(is_read, entry.task() != zoo_torch::catalog::Task::Detection, "{handle}");
+    }
+}
+
+#[test]
 fn a_catalogue_that_cannot_be_read_is_named() {
     let home = tempfile::tempdir().unwrap();
     let catalog = home.path().join("none.json");

@@ -57,6 +57,14 @@ pub(super) fn network(
     }
 }
 
+/// The network that the tensors are of, if they tell.
+pub(super) fn recognised(weights: &Weights, scheme: &'static Scheme) -> Option<&'static str> {
+    match recognise(weights, |network| is_allowed(scheme, network)) {
+        Recognised::One { network, .. } => Some(network.name),
+        _ => None,
+    }
+}
+
 /// Whether the source of a checkpoint means by its tensors what the network computes.
 fn is_allowed(scheme: &Scheme, network: &Network) -> bool {
     if scheme.only.is_empty() { !is_others_own(network.name) } else { scheme.only.contains(&network.name) }

@@ -10,6 +10,16 @@ pub enum StageError {
     /// The network and the weights do not go together, or the graph cannot be written.
     #[error(transparent)]
     Graph(#[from] zoo_graph::Error),
+    /// The network that was named does not take the tensors.
+    #[error("the checkpoint is not of {network}: {problem}")]
+    DoesNotFit {
+        /// The network.
+        network: &'static str,
+        /// The one that does take them, if there is exactly one.
+        fits: Option<&'static str>,
+        /// What does not fit.
+        problem: zoo_graph::Error,
+    },
     /// A name that stands for no network.
     #[error("there is no network `{name}`")]
     UnknownArch {
@@ -87,6 +97,8 @@ impl StageError {
         match self {
             Self::Formats(error) => error.hint(),
             Self::Graph(error) => error.hint(),
+            Self::DoesNotFit { fits: Some(fits), .. } => Some(format!("it fits {fits}: `--arch {fits}`")),
+            Self::DoesNotFit { problem, .. } => problem.hint(),
             Self::UnknownArch { nearest, .. } if nearest.is_empty() => {
                 Some("`zoo list torchvision` names networks".to_owned())
             }

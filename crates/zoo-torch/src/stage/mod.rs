@@ -70,7 +70,9 @@ pub fn stage(
     graph_options.image_size = options.image_size.map(image_size);
     graph_options.usual_size = usual_size;
     let weights = weights.anew();
-    let built = network.graph(&weights, &graph_options)?;
+    let built = network
+        .graph(&weights, &graph_options)
+        .map_err(|error| does_not_fit(error, network, &weights, scheme))?;
     let mut graph = built.graph;
     let mut passes = PassOptions::default();
     passes.fold_batch_norms = options.fold;
@@ -97,6 +99,29 @@ pub fn stage(
         warnings: opened.warnings().iter().map(ToString::to_string).collect(),
         written,
     })
+}
+
+/// An error of building the network, told apart: the checkpoint may be of another one.
+fn does_not_fit(
+    problem: zoo_graph::Error,
+    network: &'static Network,
+    weights: &Weights,
+    scheme: &'static rename::Scheme,
+) -> StageError {
+    // The size of the image and the operator set are wishes, and no fault of the checkpoint.
+    if matches!(
+        problem,
+        zoo_graph::Error::ImageSize { .. }
+            | zoo_graph::Error::NeedsOpset { .. }
+            | zoo_graph::Error::Opset { .. }
+    ) {
+        return problem.into();
+    }
+    match choose::recognised(weights, scheme) {
+        // It is this one at its usual size, so that something else is wrong.
+        Some(fits) if fits == network.name => problem.into(),
+        fits => StageError::DoesNotFit { network: network.name, fits, problem },
+    }
 }
 
 /// zoo's name of the network that a builder of torchvision or timm makes, if zoo builds it.
