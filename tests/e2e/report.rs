@@ -41,7 +41,8 @@ impl Row {
         self.absolute = Some(self.absolute.unwrap_or(0.0).max(difference));
         let of_order_one = (0.3..3.0).contains(&spread);
         // Whatever is no number is no match either.
-        if !(relative <= RELATIVE) || (of_order_one && !(difference <= ABSOLUTE)) {
+        let far = |value: f64, limit: f64| value.is_nan() || value > limit;
+        if far(relative, RELATIVE) || (of_order_one && far(difference, ABSOLUTE)) {
             self.misses
                 .push(format!("{output} differs by {difference:.1e}, where outputs spread by {spread:.1e}"));
         }

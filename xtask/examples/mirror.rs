@@ -24,7 +24,7 @@ use zoo_tests::networks;
 use zoo_tests::torchvision::TorchZoo;
 
 /// Networks of torchvision, one of each kind that zoo stages.
-const NETWORKS: [&str; 4] = ["resnet18", "vit_b_16", "fcn_resnet50", "r3d_18"];
+const NETWORKS: [&str; 4] = ["resnet18", "mobilenet_v2", "fcn_resnet50", "r3d_18"];
 
 /// The repository with the files of `--pattern`.
 const REPO: &str = "zoo-bench/patterns";

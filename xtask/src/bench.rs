@@ -1,26 +1,32 @@
-//! `cargo xtask bench`: zoo beside the clients that people use today, in one run, on one machine, against one server.
+//! `cargo xtask bench`: zoo beside the programs that people use today, in one run, on one machine.
 //!
-//! [`clients`] says who is measured, [`rounds`] runs them in turns, [`measure`] runs one; [`store`] measures the pull that has
-//! nothing to do. [`aims`] compares the outcome with what zoo promises, and [`document`] writes `docs/benchmarks.md`.
+//! Downloads come from one server: [`clients`] says who is measured, and [`store`] measures the pull that has nothing to do. [`stage`]
+//! measures the way from a checkpoint to ONNX, whose [`exporters`] are zoo and torch, and what ONNX Runtime makes of the graphs
+//! ([`beside`]). [`rounds`] runs everybody in turns, [`measure`] runs one; [`aims`] compares the outcome with what zoo promises,
+//! and [`document`] writes a part of `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the edge: tables are for the user")]
 
 mod aims;
+mod beside;
 mod clients;
 mod document;
+mod exporters;
 mod machine;
 mod measure;
 mod rounds;
+mod stage;
 mod store;
 mod table;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use self::aims::Tables;
+use self::aims::{Aim, Tables};
 use self::clients::{ARIA2C, CURL, Client};
-use self::document::{Report, Section};
+use self::document::{Part, Report, Section};
+use self::exporters::Torch;
 use crate::mirror::{PROGRAM, Pattern, Server};
 use crate::programs::Programs;
 use crate::{files, workspace};
@@ -48,9 +54,12 @@ pub(crate) struct Args {
     /// How often each client is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Write `docs/benchmarks.md`.
+    /// Write this part of `docs/benchmarks.md`.
     #[arg(long)]
     write: bool,
+    /// A Python with torch, torchvision, onnx, onnxscript and onnxruntime, for `stage` [default: what `ZOO_TORCH_PYTHON` names].
+    #[arg(long, value_name = "PROGRAM")]
+    torch_python: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -59,8 +68,10 @@ enum What {
     Fetch,
     /// A pull that finds everything in the store.
     Store,
-    /// Both.
+    /// Both of these.
     All,
+    /// From a checkpoint to ONNX, beside torch's exporters.
+    Stage,
 }
 
 impl Args {
@@ -70,15 +81,53 @@ impl Args {
             What::Fetch => "fetch",
             What::Store => "store",
             What::All => "all",
+            What::Stage => "stage",
         };
         let write = if self.write { " --write" } else { "" };
-        format!("cargo xtask bench {what} --size {} --rounds {}{write}", self.size, self.rounds)
+        // Staging downloads nothing.
+        let size = if self.what == What::Stage { String::new() } else { format!(" --size {}", self.size) };
+        format!("cargo xtask bench {what}{size} --rounds {}{write}", self.rounds)
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let target = workspace::metadata()?.target_directory.into_std_path_buf();
     let folder = target.join("bench");
+    match args.what {
+        What::Stage => staging(args, &folder),
+        What::Fetch | What::Store | What::All => fetching(args, &folder),
+    }
+}
+
+/// From checkpoints to ONNX.
+fn staging(args: &Args, folder: &Path) -> Result<()> {
+    let zoo = command()?;
+    let torch = Torch::find(args.torch_python.as_deref());
+    let mut versions = vec![format!("zoo {}", env!("CARGO_PKG_VERSION"))];
+    versions.extend(torch.iter().flat_map(|torch| torch.versions.clone()));
+    files::create_dir_all(folder)?;
+    let mut machine = machine::facts(folder, "models");
+    if let Some(load) = machine::load() {
+        machine.push(format!("load average when it began: {load}"));
+    }
+    let rounds = usize::from(args.rounds);
+    let measured = stage::measure(&zoo, &torch, folder, rounds)?;
+    let of_network = |(network, rows): &(&str, Vec<rounds::Row>)| Section {
+        heading: format!("`{network}.pth` to ONNX"),
+        about: format!("{rounds} rounds; zoo and cp ran {} times in each.", exporters::TIMES),
+        table: table::of_exports(rows),
+    };
+    let mut sections: Vec<Section> = measured.exports.iter().map(of_network).collect();
+    sections.push(Section {
+        heading: "The graphs in ONNX Runtime".to_owned(),
+        about: "Sessions, runs on one thread, and nodes before and after optimisation.".to_owned(),
+        table: table::of_graphs(&measured.beside),
+    });
+    report(args, Part::Stage, &machine, &versions, &aims::judge_staging(&measured), &sections)
+}
+
+/// Downloads, and pulls from the store.
+fn fetching(args: &Args, folder: &Path) -> Result<()> {
     eprintln!("building the mirror and the programs that are measured, with optimisation …");
     let programs = release(&[
         "--package",
@@ -104,7 +153,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(clients) = &fetched {
         versions.extend(clients.iter().flat_map(|client| client.versions.clone()));
         let rounds = usize::from(args.rounds);
-        let (open, paced) = downloads(clients, &mut server, &folder, rounds)?;
+        let (open, paced) = downloads(clients, &mut server, folder, rounds)?;
         sections.push(Section {
             heading: format!("A file of {} MiB, as fast as it comes", args.size),
             about: format!("{rounds} rounds, after one that does not count."),
@@ -121,7 +170,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         (tables.open, tables.paced) = (open, paced);
     }
     if let Some(zoo) = zoo {
-        tables.stored = store::measure(&zoo, &mut server, &folder, STORED_RUNS)?;
+        tables.stored = store::measure(&zoo, &mut server, folder, STORED_RUNS)?;
         sections.push(Section {
             heading: format!("`zoo pull {}`, with everything in the store", store::HANDLE),
             about: format!("{STORED_RUNS} runs of the whole command."),
@@ -129,7 +178,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         });
     }
     drop(server);
-    report(args, &folder, &versions, &tables, &sections)
+    let machine = machine::facts(folder, "downloads");
+    report(args, Part::Fetch, &machine, &versions, &aims::judge(&tables), &sections)
 }
 
 fn downloads(
@@ -157,38 +207,39 @@ fn release(arguments: &[&str]) -> Result<Programs> {
 }
 
 /// The zoo command.
-fn command() -> Result<std::path::PathBuf> {
+fn command() -> Result<PathBuf> {
     eprintln!("building the zoo command, with optimisation …");
     release(&["--package", "zoo-cli", "--bin", "zoo"])?.get("zoo")
 }
 
 fn report(
     args: &Args,
-    folder: &Path,
+    part: Part,
+    machine: &[String],
     versions: &[String],
-    tables: &Tables,
+    aims: &[Aim],
     sections: &[Section],
 ) -> Result<()> {
     let mut versions = versions.to_vec();
     // A tool in several rows says its version in each.
     let mut seen = std::collections::BTreeSet::new();
     versions.retain(|version| seen.insert(version.clone()));
-    let aims = aims::judge(tables);
     for section in sections {
         println!("\n{}. {}\n\n{}", section.heading, section.about, section.table);
     }
-    println!("{}", aims::shown(&aims));
+    println!("{}", aims::shown(aims));
     if args.write {
         let report = Report {
             command: &args.command(),
             date: &jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-            machine: &machine::facts(folder),
+            machine,
             versions: &versions,
-            aims: &aims,
+            aims,
             tables: sections,
         };
-        let text = report.text();
         let path = workspace::root().join("docs").join("benchmarks.md");
+        let before = String::from_utf8(files::read(&path)?).context("docs/benchmarks.md is not text")?;
+        let text = part.put(&before, &report.text(part)).context("docs/benchmarks.md cannot be renewed")?;
         files::write_atomic(&path, text.as_bytes(), text.len() as u64)?;
         println!("wrote docs/benchmarks.md");
     }

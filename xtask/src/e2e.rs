@@ -35,11 +35,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if args.full {
         arguments.push("--full".into());
-        if let Some(python) = std::env::var_os("ZOO_TORCH_PYTHON") {
-            arguments.extend(["--torch-python".into(), python]);
-        }
+        arguments.extend(torch_python().into_iter().flat_map(|python| ["--torch-python".into(), python]));
         arguments.extend(args.networks.iter().flat_map(|name| ["--networks".into(), name.into()]));
     }
     arguments.extend(args.ecosystems.iter().map(Into::into));
     workspace::run(workspace::cargo().args(arguments))
+}
+
+/// The Python that has torch, if somebody named one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask is told so by the environment, as it is of other interpreters"
+)]
+fn torch_python() -> Option<OsString> {
+    std::env::var_os("ZOO_TORCH_PYTHON")
 }

@@ -68,7 +68,7 @@ fn guide(places: &Places, authority: &Path, large: bool) -> String {
     } else {
         ("", "onnxmodelzoo/mnist-12/mnist-12.onnx", 10_000)
     };
-    let networks = "vit_b_16, fcn_resnet50 and r3d_18";
+    let networks = "mobilenet_v2, fcn_resnet50 and r3d_18";
     format!(
         "\
 The mirror is up, until Ctrl-C. In another shell, in this folder:

@@ -128,7 +128,9 @@ fn run_tests(context: &Context) -> Result<()> {
     let clients = context.environment.iter().any(|(name, _)| *name == ZOO_PYTHON_CLIENTS);
     let torch = std::env::var_os(ZOO_TORCH_PYTHON).is_some();
     if clients && !torch {
-        println!("the test of torch's own client is left out; {ZOO_TORCH_PYTHON} would name a Python that has torch");
+        println!(
+            "the test of torch's own client is left out; {ZOO_TORCH_PYTHON} would name a Python that has torch"
+        );
     }
     let ignored = Ignored { clients, torch };
     cargo.args(test_arguments(has_nextest(), ignored, &context.filter));
@@ -159,7 +161,9 @@ fn test_arguments(nextest: bool, ignored: Ignored, filter: &[String]) -> Vec<Str
     let mut arguments: Vec<String> = if nextest {
         ["nextest", "run", "--workspace", "--no-fail-fast"].map(str::to_owned).into()
     } else {
-        ["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--"].map(str::to_owned).into()
+        ["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests", "--"]
+            .map(str::to_owned)
+            .into()
     };
     if ignored.clients {
         let all: &[&str] = if nextest { &["--run-ignored", "all"] } else { &["--include-ignored"] };

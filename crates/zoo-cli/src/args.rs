@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use zoo_core::stage::{FloatType, ImageSize, StageOptions, Target, WeightPolicy};
+use zoo_run::image::Task;
 
 use crate::exit;
 
@@ -94,8 +95,8 @@ pub(crate) enum Command {
     Show(Show),
     /// Feed a model, and print what comes out
     ///
-    /// Inputs come from files (.npy, .npz, ONNX's .pb, or a folder as test data has it), or all of them are generated. The
-    /// same seed makes the same numbers everywhere.
+    /// Inputs come from files (.npy, .npz, ONNX's .pb, or a folder as test data has it), are made from pictures as the model
+    /// wants them, or all of them are generated. The same seed makes the same numbers everywhere.
     Run(Run),
     /// Compare a model's outputs with published ones
     ///
@@ -215,6 +216,9 @@ pub(crate) struct Run {
     /// Write all outputs to a file
     #[arg(short, long, value_name = "OUT.npz")]
     pub(crate) out: Option<PathBuf>,
+    /// Write each output to a file of its own in a folder, or the only one to NAME.npy
+    #[arg(long, value_name = "DIR|NAME.npy")]
+    pub(crate) save: Option<PathBuf>,
     /// Compare with the outputs in a file or folder; a difference ends with code 1
     #[arg(long, value_name = "FILE")]
     pub(crate) expect: Option<PathBuf>,
@@ -223,6 +227,32 @@ pub(crate) struct Run {
     pub(crate) tolerance: Option<f64>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) pictures: Pictures,
+}
+
+/// Pictures in, labels and masks out.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of pictures")]
+pub(crate) struct Pictures {
+    /// Feed a picture, prepared as the model's manifest says; several are a batch, or the frames of a video in order
+    #[arg(long = "image", value_name = "FILE", conflicts_with_all = ["inputs", "seed", "dims"])]
+    pub(crate) images: Vec<PathBuf>,
+    /// Show the N most probable labels [default: 5]
+    #[arg(long, value_name = "N", requires = "images")]
+    pub(crate) top: Option<NonZeroUsize>,
+    /// Where to paint which class each pixel is of [default: NAME.mask.png for NAME.jpg, in the current folder]
+    #[arg(long, value_name = "DIR|NAME.png", requires = "images")]
+    pub(crate) mask: Option<PathBuf>,
+    /// How to prepare pictures, for models whose manifest does not say [default: what the manifest says]
+    #[arg(long, value_name = "FILE.json", requires = "images")]
+    pub(crate) recipe: Option<PathBuf>,
+    /// What to make of the outputs [default: what the manifest says]
+    #[arg(long, value_name = "TASK", requires = "images", value_parser = task())]
+    pub(crate) task: Option<Task>,
+    /// Names of the classes, one per line or as JSON [default: what the manifest says]
+    #[arg(long, value_name = "FILE", requires = "images")]
+    pub(crate) labels: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -319,6 +349,10 @@ pub(crate) struct Completions {
 
 fn target() -> impl TypedValueParser<Value = Target> {
     PossibleValuesParser::new(Target::ALL.map(Target::name)).try_map(|text| text.parse::<Target>())
+}
+
+fn task() -> impl TypedValueParser<Value = Task> {
+    PossibleValuesParser::new(Task::ALL.map(Task::name)).try_map(|text| text.parse::<Task>())
 }
 
 /// `NAME=N`. The name is the model's own and may hold any character; the number may not.
@@ -509,6 +543,29 @@ mod tests {
         assert_eq!(parse("zoo run m --input a.npy --seed 3").unwrap_err(), ErrorKind::ArgumentConflict);
         assert_eq!(parse("zoo run m --tolerance 1e-4").unwrap_err(), ErrorKind::MissingRequiredArgument);
         assert_eq!(parse("zoo run m --threads 0").unwrap_err(), ErrorKind::ValueValidation);
+    }
+
+    #[test]
+    fn pictures_are_fed_instead_of_tensors() {
+        let options =
+            "--top 3 --mask m.png --recipe r.json --task semantic-segmentation --labels l.txt --save out";
+        let Command::Run(run) =
+            parse(&format!("zoo run m --image a.png --image b.png {options}")).unwrap().command
+        else {
+            panic!("another command")
+        };
+        assert_eq!(run.pictures.images, ["a.png", "b.png"].map(PathBuf::from));
+        assert_eq!(run.pictures.task, Some(Task::SemanticSegmentation));
+        for with in ["--input x.npy", "--seed 3", "--dim N=2"] {
+            let both = parse(&format!("zoo run m --image a.png {with}"));
+            assert_eq!(both.unwrap_err(), ErrorKind::ArgumentConflict, "{with}");
+        }
+        for alone in ["--top 3", "--mask m.png", "--recipe r.json", "--labels l.txt"] {
+            let missing = parse(&format!("zoo run m {alone}"));
+            assert_eq!(missing.unwrap_err(), ErrorKind::MissingRequiredArgument, "{alone}");
+        }
+        assert_eq!(parse("zoo run m --image a --task flow").unwrap_err(), ErrorKind::InvalidValue);
+        assert_eq!(parse("zoo run m --image a --top 0").unwrap_err(), ErrorKind::ValueValidation);
     }
 
     #[test]

@@ -303,20 +303,23 @@ impl Error {
     }
 }
 
-/// What to do about a tensor of another shape. The first dimension is the number of pictures.
+/// What to do about a tensor of another shape. The first dimension counts pictures; of five, the third counts frames.
 fn other_size(made: &[usize], wanted: &Shape) -> String {
-    let dims = wanted.dims().unwrap_or_default();
-    let (count, first) = (made.first().copied().unwrap_or_default(), dims.first().and_then(Dim::fixed));
-    match (made.len() == dims.len(), first) {
-        (true, Some(takes)) if takes != count => {
-            let pictures = if takes == 1 { "picture" } else { "pictures" };
-            format!(
-                "the model takes {takes} {pictures} at a time: give as many, or stage it with a free first dimension"
-            )
-        }
-        _ => "give a recipe of the model's size with `--recipe`, or stage the model for the recipe's size"
-            .to_owned(),
+    let dims = wanted.dims().filter(|dims| dims.len() == made.len()).unwrap_or_default();
+    let other = |place: usize| {
+        let wanted = dims.get(place).and_then(Dim::fixed)?;
+        made.get(place).filter(|made| **made != wanted).map(|_| wanted)
+    };
+    if let Some(count) = other(0) {
+        let pictures = if count == 1 { "picture" } else { "pictures" };
+        return format!(
+            "the model takes {count} {pictures} at a time: give as many, or stage it with a free first dimension"
+        );
     }
+    if let Some(count) = other(2).filter(|_| made.len() == 5) {
+        return format!("the model takes {count} frames: give as many pictures, in order");
+    }
+    "give a recipe of the model's size with `--recipe`, or stage the model for the recipe's size".to_owned()
 }
 
 /// How to get ONNX Runtime.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::files;
 
-/// Facts for the report, each a line.
-pub(super) fn facts(folder: &Path) -> Vec<String> {
+/// Facts for the report, each a line. `what` lies in the folder.
+pub(super) fn facts(folder: &Path, what: &str) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let text = |path: &str| {
         files::read_if_there(Path::new(path))
@@ -28,12 +28,22 @@ pub(super) fn facts(folder: &Path) -> Vec<String> {
                 .unwrap_or_else(|| std::env::consts::OS.to_owned())
         ),
         format!(
-            "file system of the downloads: {}",
+            "file system of the {what}: {}",
             text("/proc/self/mounts")
                 .and_then(|t| file_system(&t, folder))
                 .unwrap_or_else(|| "unknown".to_owned())
         ),
     ]
+}
+
+/// How many processes wanted to run, on average of the last minute: more than there are cores disturb what is measured.
+pub(super) fn load() -> Option<f64> {
+    let bytes = files::read_if_there(Path::new("/proc/loadavg")).ok().flatten()?;
+    load_of(&String::from_utf8_lossy(&bytes))
+}
+
+fn load_of(loadavg: &str) -> Option<f64> {
+    loadavg.split_whitespace().next()?.parse().ok()
 }
 
 /// The value after a name and a separator, in the first line that has them.
@@ -82,6 +92,7 @@ mod tests {
         assert_eq!(memory("MemTotal:       24619012 kB\nMemFree: 1 kB\n").unwrap(), "23 GiB");
         assert_eq!(system("ID=debian\nPRETTY_NAME=\"Debian 12\"\n").unwrap(), "Debian 12");
         assert_eq!(system("PRETTY_NAME=\"\"\n"), None);
+        assert_eq!(load_of("18.59 17.26 13.66 4/512 999\n"), Some(18.59));
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl Spread {
         let (low, high) = (sorted.get((sorted.len() - 1) / 2)?, sorted.get(sorted.len() / 2)?);
         Some(Self { least, median: low.midpoint(*high), greatest })
     }
+
+    /// In another unit.
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        Self { least: self.least * factor, median: self.median * factor, greatest: self.greatest * factor }
+    }
 }
 
 #[cfg(test)]

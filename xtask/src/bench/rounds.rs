@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "this is the edge: minutes pass, so it tells the user what it does")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -11,10 +12,26 @@ use super::measure::{self, Sample};
 use crate::files;
 use crate::mirror::Pattern;
 
-/// A client's row: its samples, or why there are none.
+/// A row: the samples of who took part, or why there are none.
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) outcome: Result<Vec<Sample>, String>,
+    /// The bytes that a run leaves behind; the greatest number of all runs.
+    pub(super) written: u64,
+}
+
+/// Makes a run's commands, in a folder that it prepares for them.
+type Prepare<'a> = Box<dyn Fn() -> Result<Vec<Command>> + 'a>;
+
+/// Somebody who is measured in turns with others.
+pub(super) struct Player<'a> {
+    pub(super) name: &'static str,
+    /// Runs in each round: what takes milliseconds can run more often than what takes a minute.
+    pub(super) times: usize,
+    /// Outside of the time; or why there are no runs.
+    pub(super) prepare: Result<Prepare<'a>, String>,
+    /// Whether a run did what it should, and how many bytes it left; outside of the time.
+    pub(super) check: Box<dyn Fn() -> Result<u64> + 'a>,
 }
 
 /// Measures the clients `rounds` times each, after runs that do not count if there is to be a warm-up. Every file that
@@ -27,34 +44,67 @@ pub(super) fn measure(
     rounds: usize,
     warm_up: bool,
 ) -> Result<Vec<Row>> {
-    let begin = |client: &&Client| Row {
-        name: client.name,
-        outcome: client.commands.as_ref().map(|_| Vec::new()).map_err(Clone::clone),
-    };
-    let mut rows: Vec<Row> = clients.iter().map(begin).collect();
-    for round in usize::from(!warm_up)..=rounds {
-        match round {
-            0 => eprintln!("{}: warming up", pattern.file),
-            _ => eprintln!("{}: round {round} of {rounds}", pattern.file),
-        }
-        let mut order: Vec<usize> = (0..clients.len()).collect();
-        fastrand::shuffle(&mut order);
-        for index in order {
-            let (Some(client), Some(row)) = (clients.get(index), rows.get_mut(index)) else { continue };
-            let (Ok(commands), Ok(samples)) = (&client.commands, &mut row.outcome) else { continue };
+    let player = |client| player(client, endpoint, pattern, folder);
+    let players: Vec<Player<'_>> = clients.iter().copied().map(player).collect();
+    let rows = take_turns(&players, &pattern.file, rounds, warm_up);
+    files::remove_dir_all(folder)?;
+    Ok(rows)
+}
+
+fn player<'a>(client: &'a Client, endpoint: &'a str, pattern: &'a Pattern, folder: &'a Path) -> Player<'a> {
+    let prepare = match &client.commands {
+        Ok(commands) => Ok(Box::new(move || {
             files::remove_dir_all(folder)?;
             files::create_dir_all(folder)?;
-            settle();
-            let job = Job { endpoint, pattern, folder };
-            match measure::run(commands(&job)).and_then(|sample| check(pattern, folder).map(|()| sample)) {
-                Ok(sample) if round > 0 => samples.push(sample),
-                Ok(_) => {}
+            Ok(commands(&Job { endpoint, pattern, folder }))
+        }) as Prepare<'a>),
+        Err(reason) => Err(reason.clone()),
+    };
+    let check = move || check(pattern, folder).map(|()| pattern.size);
+    Player { name: client.name, times: 1, prepare, check: Box::new(check) }
+}
+
+/// Lets everybody run, round by round, each round in a new order. Who fails once is out, and the row says why.
+pub(super) fn take_turns(players: &[Player<'_>], title: &str, rounds: usize, warm_up: bool) -> Vec<Row> {
+    let begin = |player: &Player<'_>| Row {
+        name: player.name,
+        outcome: player.prepare.as_ref().map(|_| Vec::new()).map_err(Clone::clone),
+        written: 0,
+    };
+    let mut rows: Vec<Row> = players.iter().map(begin).collect();
+    for round in usize::from(!warm_up)..=rounds {
+        match round {
+            0 => eprintln!("{title}: warming up"),
+            _ => eprintln!("{title}: round {round} of {rounds}"),
+        }
+        // Everybody as often as wanted, and nobody's runs together.
+        let mut order: Vec<usize> = Vec::new();
+        for (index, player) in players.iter().enumerate() {
+            order.extend(std::iter::repeat_n(index, player.times));
+        }
+        fastrand::shuffle(&mut order);
+        for index in order {
+            let (Some(player), Some(row)) = (players.get(index), rows.get_mut(index)) else { continue };
+            let (Ok(prepare), Ok(samples)) = (&player.prepare, &mut row.outcome) else { continue };
+            match one(prepare, &player.check) {
+                Ok((sample, written)) => {
+                    row.written = row.written.max(written);
+                    if round > 0 {
+                        samples.push(sample);
+                    }
+                }
                 Err(reason) => row.outcome = Err(format!("failed: {reason:#}")),
             }
         }
     }
-    files::remove_dir_all(folder)?;
-    Ok(rows)
+    rows
+}
+
+fn one(prepare: &Prepare<'_>, check: &dyn Fn() -> Result<u64>) -> Result<(Sample, u64)> {
+    let commands = prepare()?;
+    settle();
+    let sample = measure::run(commands)?;
+    Ok((sample, check()?))
 }
 
 /// Leaves the disk nothing to do: bytes that one client did not flush must not be written in the next one's time.
@@ -77,7 +127,12 @@ fn check(pattern: &Pattern, folder: &Path) -> Result<()> {
 
 /// The largest regular file below a folder.
 fn largest(folder: &Path) -> Result<Option<(PathBuf, u64)>> {
-    let mut found: Option<(PathBuf, u64)> = None;
+    Ok(regular_files(folder)?.into_iter().max_by_key(|(_, length)| *length))
+}
+
+/// Every regular file below a folder, with its length.
+pub(super) fn regular_files(folder: &Path) -> Result<Vec<(PathBuf, u64)>> {
+    let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
         let listing = std::fs::read_dir(&folder);
@@ -88,8 +143,8 @@ fn largest(folder: &Path) -> Result<Option<(PathBuf, u64)>> {
                 entry.metadata().with_context(|| format!("cannot look at `{}`", entry.path().display()))?;
             if meta.is_dir() {
                 open.push(entry.path());
-            } else if meta.is_file() && found.as_ref().is_none_or(|(_, length)| meta.len() > *length) {
-                found = Some((entry.path(), meta.len()));
+            } else if meta.is_file() {
+                found.push((entry.path(), meta.len()));
             }
         }
     }
@@ -98,8 +153,6 @@ fn largest(folder: &Path) -> Result<Option<(PathBuf, u64)>> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
 
     /// SHA-256 of `abc`.
@@ -153,5 +206,27 @@ mod tests {
                 failed("not installed"),
             ]
         );
+    }
+    #[cfg(unix)]
+    #[test]
+    fn players_run_as_often_as_wanted_and_what_they_leave_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        let player = |name, times, script: &'static str| {
+            let folder = dir.path().to_owned();
+            let prepare = move || {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", script]).current_dir(&folder);
+                Ok(vec![shell])
+            };
+            let check = || Ok(regular_files(dir.path())?.iter().map(|(_, length)| length).sum());
+            Player { name, times, prepare: Ok(Box::new(prepare) as Prepare<'_>), check: Box::new(check) }
+        };
+        let players = [player("often", 3, "printf a >> file"), player("once", 1, "true")];
+        let rows = take_turns(&players, "", 2, false);
+        let counts: Vec<_> = rows.iter().map(|row| row.outcome.as_ref().unwrap().len()).collect();
+        assert_eq!(counts, [6, 2]);
+        assert_eq!(files::read(&file).unwrap(), b"aaaaaa");
+        assert_eq!(rows[0].written, 6);
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn measure(
     let rows = match measured {
         Ok(rows) => rows,
         Err(reason) => {
-            let failed = |name| Row { name, outcome: Err(format!("failed: {reason:#}")) };
+            let failed = |name| Row { name, outcome: Err(format!("failed: {reason:#}")), written: 0 };
             vec![failed(STORED), failed(OFFLINE)]
         }
     };
@@ -62,7 +62,8 @@ fn timed(program: &Path, server: &mut Server, folder: &Path, runs: usize) -> Res
     }
     rounds::settle();
     let kinds: [(&str, &[&str]); 2] = [(STORED, &[]), (OFFLINE, &["--offline"])];
-    let mut rows: Vec<Row> = kinds.iter().map(|(name, _)| Row { name, outcome: Ok(Vec::new()) }).collect();
+    let mut rows: Vec<Row> =
+        kinds.iter().map(|(name, _)| Row { name, outcome: Ok(Vec::new()), written: 0 }).collect();
     for run in 0..=runs {
         for ((_, more), row) in kinds.iter().zip(&mut rows) {
             let sample = measure::run(vec![pull(more)])?;

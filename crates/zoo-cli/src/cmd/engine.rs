@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use zoo_core::manifest::ModelFacts;
 use zoo_core::stage::StagedModel;
 use zoo_run::compare::{Comparison, Tolerance};
 use zoo_run::ort::{LibrarySearch, OrtOptions, OrtRunner};
@@ -31,7 +32,9 @@ fn exit_for(error: &Error) -> Exit {
         | Error::Unsupported { .. }
         | Error::Load { .. }
         | Error::Run { .. } => Exit::Engine,
-        Error::Unfit { .. } | Error::Generate { .. } => Exit::Usage,
+        Error::Unfit { .. } | Error::Generate { .. } | Error::Pictures { .. } | Error::OtherSize { .. } => {
+            Exit::Usage
+        }
         // Files are read in several layers, and each has an error of its own around the system's.
         error if has_io_cause(error) => Exit::Disk,
         _ => Exit::Refused,
@@ -59,6 +62,8 @@ pub(super) struct Subject {
     pub(super) folder: PathBuf,
     /// None: a file that no hub knows.
     pub(super) model: Option<Model>,
+    /// What the manifest says of it.
+    pub(super) facts: ModelFacts,
 }
 
 impl Subject {
@@ -93,6 +98,7 @@ impl Subject {
             path: staged.path(),
             folder: staged.folder().to_owned(),
             model,
+            facts: staged.manifest().model.clone(),
         }
     }
 }

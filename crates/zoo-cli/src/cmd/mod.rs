@@ -6,8 +6,11 @@ mod checkpoint;
 mod completions;
 mod engine;
 mod list;
+mod pictures;
 mod pull;
+mod results;
 mod run;
+mod save;
 mod show;
 mod stage;
 
@@ -63,6 +66,13 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Failure::new(Exit::Interrupted, "interrupted")),
     }
+}
+
+fn must_exist(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NotFound, format!("there is no file `{}`", path.display())))
 }
 
 /// A manifest for whoever called: as in `zoo.json`, but with paths that lead there from where the caller is, and only what

@@ -12,7 +12,10 @@ use zoo_tensor::Tensor;
 use crate::args::Run;
 use crate::bars::time;
 use crate::cmd::engine::{Loader, Subject, comparison_json, tolerance};
-use crate::cmd::{App, blocking};
+use crate::cmd::pictures::{Prepared, Wanted};
+use crate::cmd::results::Answers;
+use crate::cmd::save::save;
+use crate::cmd::{App, blocking, must_exist};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::Grid;
 
@@ -24,17 +27,27 @@ pub(super) async fn run(args: &Run, app: &App) -> Result<Exit> {
     generate.seed = args.seed;
     generate.dims = args.dims.iter().cloned().collect();
     let inputs = args.inputs.iter().map(|text| Input::parse(text)).collect::<Result<Vec<_>>>()?;
+    let pictures = Wanted::read(&args.pictures)?;
     if let Some(path) = &args.expect {
         must_exist(path)?;
     }
     let loader = Loader::new(args.engine, &app.settings)?;
     let subject = Subject::find(&args.model, false, app).await?;
+    let feed = match pictures {
+        // A broken picture is found before a large model is loaded for it.
+        Some(pictures) => {
+            let plan = pictures.of(&subject)?;
+            Feed::Pictures(blocking(move || plan.prepare()).await?)
+        }
+        None if inputs.is_empty() => Feed::Generated(generate),
+        None => Feed::Files(inputs),
+    };
     let job = Job {
         path: subject.path.clone(),
         loader,
-        inputs,
-        generate,
+        feed,
         out: args.out.clone(),
+        save: args.save.clone(),
         expect: args.expect.clone(),
         tolerance: tolerance(args.tolerance),
     };
@@ -42,13 +55,20 @@ pub(super) async fn run(args: &Run, app: &App) -> Result<Exit> {
     if app.out.is_json() {
         app.out.json(&done.json(&subject.name))?;
     } else {
-        app.out.table(&table(&done.outputs))?;
+        if !done.seen.as_ref().map_or(Ok(false), |seen| seen.answers.print(app))? {
+            app.out.table(&table(&done.outputs))?;
+        }
+        for path in &done.saved {
+            app.out.remark(&format!("saved {}", path.display()));
+        }
         for comparison in &done.comparisons {
             app.out.verdict(comparison.equal, &comparison.to_string())?;
         }
+        let prepared = done.seen.as_ref().map(|seen| format!("prepared in {}, ", time(seen.preparing)));
         app.out.remark(&format!(
-            "{}: loaded in {}, ran in {}",
+            "{}: {}loaded in {}, ran in {}",
             done.engine,
+            prepared.unwrap_or_default(),
             time(done.loading),
             time(done.running)
         ));
@@ -97,22 +117,22 @@ impl Input {
     }
 }
 
-fn must_exist(path: &Path) -> Result<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::NotFound, format!("there is no file `{}`", path.display())))
-}
-
 /// Everything that is done on a thread of its own.
 struct Job {
     path: PathBuf,
     loader: Loader,
-    inputs: Vec<Input>,
-    generate: Generate,
+    feed: Feed,
     out: Option<PathBuf>,
+    save: Option<PathBuf>,
     expect: Option<PathBuf>,
     tolerance: Tolerance,
+}
+
+/// Where inputs come from.
+enum Feed {
+    Generated(Generate),
+    Files(Vec<Input>),
+    Pictures(Prepared),
 }
 
 /// What came of it.
@@ -120,15 +140,26 @@ struct Done {
     engine: String,
     inputs: Vec<Named>,
     outputs: Vec<Named>,
+    /// The files of the outputs, in their order; none if they are not saved.
+    saved: Vec<PathBuf>,
+    /// None: the inputs were no pictures.
+    seen: Option<Seen>,
     comparisons: Vec<Comparison>,
     loading: Duration,
     running: Duration,
 }
 
+/// Pictures, and what the model said of them.
+struct Seen {
+    pictures: Value,
+    answers: Answers,
+    preparing: Duration,
+}
+
 impl Job {
     fn run(&self) -> Result<Done> {
         let (mut runner, loading) = self.loader.load(&self.path)?;
-        let inputs = self.feed(runner.as_ref())?;
+        let inputs = self.feed.inputs(runner.as_ref())?;
         let expected = self.expect.as_deref().map(expected).transpose()?;
         let began = Instant::now();
         let outputs = runner.run(&inputs)?;
@@ -136,19 +167,34 @@ impl Job {
         if let Some(out) = &self.out {
             data::write_npz(out, &outputs)?;
         }
+        let saved = self.save.as_deref().map_or(Ok(Vec::new()), |to| save(&outputs, to))?;
+        let seen = match &self.feed {
+            Feed::Pictures(pictures) => Some(Seen {
+                pictures: pictures.json(),
+                answers: pictures.answers(&self.path, &outputs)?,
+                preparing: pictures.took(),
+            }),
+            Feed::Generated(_) | Feed::Files(_) => None,
+        };
         let comparisons = expected.map_or_else(Vec::new, |e| compare_all(&e, &outputs, &self.tolerance));
-        Ok(Done { engine: runner.engine().to_owned(), inputs, outputs, comparisons, loading, running })
+        let engine = runner.engine().to_owned();
+        Ok(Done { engine, inputs, outputs, saved, seen, comparisons, loading, running })
     }
+}
 
-    fn feed(&self, runner: &dyn Runner) -> Result<Vec<Named>> {
-        if self.inputs.is_empty() {
-            return Ok(data::generate(runner.inputs(), &self.generate)?);
+impl Feed {
+    fn inputs(&self, runner: &dyn Runner) -> Result<Vec<Named>> {
+        match self {
+            Self::Generated(how) => Ok(data::generate(runner.inputs(), how)?),
+            Self::Pictures(pictures) => pictures.feed(runner),
+            Self::Files(files) => {
+                let mut given = Vec::new();
+                for file in files {
+                    given.extend(file.read()?);
+                }
+                Ok(data::assign(given, runner.inputs())?)
+            }
         }
-        let mut given = Vec::new();
-        for input in &self.inputs {
-            given.extend(input.read()?);
-        }
-        Ok(data::assign(given, runner.inputs())?)
     }
 }
 
@@ -176,7 +222,7 @@ impl Done {
             value["first"] = json!(facts.first);
             value
         };
-        json!({
+        let mut value = json!({
             "model": model,
             "engine": self.engine,
             "load_seconds": self.loading.as_secs_f64(),
@@ -184,7 +230,17 @@ impl Done {
             "inputs": self.inputs.iter().map(port).collect::<Vec<_>>(),
             "outputs": self.outputs.iter().map(output).collect::<Vec<_>>(),
             "comparisons": self.comparisons.iter().map(comparison_json).collect::<Vec<_>>(),
-        })
+        });
+        let outputs = value["outputs"].as_array_mut().into_iter().flatten();
+        for (output, path) in outputs.zip(&self.saved) {
+            output["saved"] = Value::from(path.display().to_string());
+        }
+        if let Some(seen) = &self.seen {
+            value["prepare_seconds"] = json!(seen.preparing.as_secs_f64());
+            value["images"] = seen.pictures.clone();
+            (value["task"], value["results"]) = seen.answers.json();
+        }
+        value
     }
 }
 
@@ -328,6 +384,8 @@ mod tests {
             engine: "E 1".into(),
             inputs: vec![],
             outputs: vec![("y".into(), Tensor::from_slice([2], &[1_i64, 3]).unwrap())],
+            saved: vec!["out/y.npy".into()],
+            seen: None,
             comparisons: vec![],
             loading: Duration::from_millis(1),
             running: Duration::from_millis(2),
@@ -336,6 +394,7 @@ mod tests {
         assert_eq!(value["outputs"][0]["mean"], 2.0);
         assert_eq!(value["outputs"][0]["first"], json!([1, 3]));
         assert_eq!(value["outputs"][0]["shape"], json!([2]));
-        assert_eq!(value["run_seconds"], 0.002);
+        assert_eq!(value["outputs"][0]["saved"], "out/y.npy");
+        assert_eq!((&value["run_seconds"], value.get("results")), (&json!(0.002), None));
     }
 }

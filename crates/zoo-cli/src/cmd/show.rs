@@ -101,6 +101,9 @@ fn facts(staged: &StagedModel) -> Grid {
     facts.add("revision", (!manifest.files.is_empty()).then(|| manifest.revision.to_string()));
     facts.add("asked for as", Some(manifest.asked_for.join(", ")));
     facts.add("staged", several(&manifest.staged));
+    let note = |name: &str| staged.staged().other.get(name).and_then(Value::as_str).map(str::to_owned);
+    facts.add("network", note("network"));
+    facts.add("evidence", note("evidence"));
     let opsets: Vec<String> =
         model.opsets.iter().map(|(domain, version)| format!("{domain} {version}")).collect();
     facts.add("opsets", Some(opsets.join(", ")));

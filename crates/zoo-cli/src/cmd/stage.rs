@@ -1,5 +1,7 @@
 //! `zoo stage`: makes a model ready for a framework, and prints what that opens, one path a line.
 
+use serde_json::Value;
+
 use crate::args::Stage;
 use crate::cmd::{App, blocking, staged_json};
 use crate::exit::{Exit, Result};
@@ -36,6 +38,12 @@ pub(super) async fn run(args: &Stage, app: &App) -> Result<Exit> {
     } else {
         for staged in &staged {
             app.out.path(&staged.path())?;
+            // Whoever did not name the network wants to know why it is this one.
+            let note = |name: &str| staged.staged().other.get(name).and_then(Value::as_str);
+            if let (Some(network), Some(evidence), None) = (note("network"), note("evidence"), &args.how.arch)
+            {
+                app.out.remark(&format!("{network}: {evidence}"));
+            }
         }
     }
     Ok(Exit::Ok)

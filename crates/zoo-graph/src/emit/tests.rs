@@ -1,3 +1,5 @@
+//! What the writer puts where, and what it refuses.
+
 #![expect(clippy::disallowed_methods, reason = "test files in a temporary folder")]
 
 use std::path::Path;
@@ -355,7 +357,7 @@ fn a_failure_leaves_nothing_behind() {
         assert!(matches!(error, Error::Tensor(zoo_tensor::Error::BeyondFile { .. })), "{error}");
         assert_eq!(names(dir.path()), ["net.pth"]);
     }
-    // A folder has the model's name: it is not replaced, and the data file that came first goes again.
+    // A folder has the model's name: it is not replaced, and no data file appears beside it.
     let checkpoint = conv_checkpoint(&source, 12_000);
     std::fs::create_dir(&path).unwrap();
     write(&network(&checkpoint), &path, &EmitOptions::packed()).unwrap_err();
@@ -450,14 +452,20 @@ fn typed_weights_are_cast_back() {
 #[cfg(feature = "compute")]
 #[test]
 fn a_number_too_large_for_the_type_is_an_error() {
-    // Elements count on by a quarter from -100: this one is the first beyond 65519.75.
-    let error = typed(10_000, &EmitOptions::packed().typed(DType::F16)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "element 262480 of tensor \"conv.weight\" is 65520, which is beyond the largest f16"
-    );
+    // In the second piece of what is cast piece by piece.
+    let dir = tempfile::tempdir().unwrap();
+    let mut values = vec![0.5_f32; 600_000];
+    (values[7], values[550_000], values[550_001]) = (65_519.0, 65_520.0, -1e30);
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(dir.path().join("w"), bytes).unwrap();
+    let file = SourceFile::new(&dir.path().join("w")).unwrap();
+    let graph = sum(Weight::in_file(DType::F32, [600_000], &file, 0).unwrap());
+    let path = dir.path().join("model.onnx");
+    let error = write(&graph, &path, &EmitOptions::packed().typed(DType::F16)).unwrap_err();
+    assert_eq!(error.to_string(), "element 550000 of tensor \"w\" is 65520, which is beyond the largest f16");
     assert!(error.hint().unwrap().contains("bf16"));
-    assert!(typed(10_000, &EmitOptions::packed().typed(DType::BF16)).is_ok());
+    assert_eq!(names(dir.path()), ["w"]);
+    assert!(write(&graph, &path, &EmitOptions::packed().typed(DType::BF16)).is_ok());
 }
 
 #[cfg(not(feature = "compute"))]
@@ -525,4 +533,27 @@ fn an_output_that_is_a_cast_weight_keeps_its_name() {
     let wide = cast::weights_as(&graph, DType::F32).unwrap();
     assert_eq!(names(&wide), before);
     model(&wide).unwrap();
+}
+
+#[test]
+fn scaled_rows_are_multiplied_by_their_own_factor() {
+    // Three rows of 400,000: a piece ends within the second and the third.
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = checkpoint(&dir.path().join("net"), &[("w", &[3, 400_000])]);
+    let weight = checkpoint.tensors[0].1.clone();
+    let mut graph = sum(weight.clone());
+    let factors = [1.5, -2.0, 0.25];
+    graph.value_mut(Val(1)).source = Source::Scaled { weight, factors: factors.to_vec().into() };
+    let path = dir.path().join("model.onnx");
+    let written = write(&graph, &path, &EmitOptions::in_place()).unwrap();
+    assert_eq!((written.data, written.in_place_bytes), (Some(PathBuf::from("model.onnx.data")), 0));
+    let values = floats(0, 1_200_000).into_iter().zip(0..);
+    let expected: Vec<f32> =
+        values.map(|(value, at): (f32, usize)| (f64::from(value) * factors[at / 400_000]) as f32).collect();
+    assert!(initializer(&open(&path), "w").1.to_f32_vec().unwrap() == expected);
+    let infinite: [f64; 3] = [1e300, 1.0, 1.0];
+    let Source::Scaled { factors, .. } = &mut graph.value_mut(Val(1)).source else { panic!() };
+    *factors = infinite.to_vec().into();
+    let error = write(&graph, &path, &EmitOptions::in_place()).unwrap_err();
+    assert!(error.to_string().starts_with("element 0 of tensor \"w\" is -1"), "{error}");
 }

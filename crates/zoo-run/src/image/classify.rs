@@ -17,27 +17,48 @@ pub struct Ranked {
     pub score: f64,
 }
 
-/// The `top` most probable classes of every picture, most probable first; of equal ones, the first in the output first.
-///
-/// Of several outputs, the scores are the one named `logits`, else the first. They have the shape `[pictures, classes]`;
-/// further dimensions must be 1.
-///
-/// # Errors
-/// [`Error::Outputs`] for another shape or type, or scores that are not finite.
-pub fn classify(outputs: &[Named], scale: impl Fn(&str) -> Scale, top: usize) -> Result<Vec<Vec<Ranked>>> {
-    let named = outputs.iter().find(|(name, _)| name == "logits").or(outputs.first());
-    let (name, scores) = named.ok_or_else(|| unreadable("there are none".to_owned()))?;
-    let classes = match scores.shape() {
-        [_, classes, rest @ ..] if *classes > 0 && rest.iter().all(|&size| size == 1) => *classes,
-        shape => {
-            return Err(unreadable(format!(
-                "\"{name}\" has the shape {shape:?}, and [pictures, classes] is needed"
-            )));
-        }
-    };
-    let values = numbers(name, scores).map_err(unreadable)?;
-    let scale = scale(name);
-    Ok(values.chunks_exact(classes).map(|scores| rank(scores, scale, top)).collect())
+/// An output of scores: a number per class, for each picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores<'a> {
+    name: &'a str,
+    classes: usize,
+    values: Vec<f64>,
+}
+
+impl<'a> Scores<'a> {
+    /// The scores among a classifier's outputs: the output named `logits`, else the first. It has the shape
+    /// `[pictures, classes]`; further dimensions must be 1.
+    ///
+    /// # Errors
+    /// [`Error::Outputs`] if there are none, for another shape or type, or scores that are not finite.
+    pub fn of(outputs: &'a [Named]) -> Result<Self> {
+        let named = outputs.iter().find(|(name, _)| name == "logits").or(outputs.first());
+        let (name, scores) = named.ok_or_else(|| unreadable("there are none".to_owned()))?;
+        let classes = match scores.shape() {
+            [_, classes, rest @ ..] if *classes > 0 && rest.iter().all(|&size| size == 1) => *classes,
+            shape => {
+                let needed = "[pictures, classes] is needed";
+                return Err(unreadable(format!("\"{name}\" has the shape {shape:?}, and {needed}")));
+            }
+        };
+        Ok(Self { name, classes, values: numbers(name, scores).map_err(unreadable)? })
+    }
+
+    /// The output's name.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// How many classes are told apart.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The `count` most probable classes of every picture, most probable first; of equal ones, the first in the output
+    /// first.
+    pub fn top(&self, count: usize, scale: Scale) -> Vec<Vec<Ranked>> {
+        self.values.chunks_exact(self.classes).map(|scores| rank(scores, scale, count)).collect()
+    }
 }
 
 fn rank(scores: &[f64], scale: Scale, top: usize) -> Vec<Ranked> {
@@ -83,51 +104,50 @@ mod tests {
         ranked.iter().map(|class| class.index).collect()
     }
 
+    fn top(outputs: &[Named], count: usize, scale: Scale) -> Vec<Vec<Ranked>> {
+        Scores::of(outputs).unwrap().top(count, scale)
+    }
+
     #[test]
     fn each_picture_has_its_own_ranking() {
         let outputs = [output("y", &[2, 3], &[0.0, 2.0, 1.0, 5.0, 5.0, -1.0])];
-        let found = classify(&outputs, |_| Scale::Logits, 2).unwrap();
+        let found = top(&outputs, 2, Scale::Logits);
         assert_eq!(found.iter().map(|ranked| indices(ranked)).collect::<Vec<_>>(), [[1, 2], [0, 1]]);
         // torch.softmax(torch.tensor([0., 2., 1.]), 0)
         assert!((found[0][0].probability - 0.665_240_96).abs() < 1e-7, "{found:?}");
         assert!((found[0][1].probability - 0.244_728_48).abs() < 1e-7, "{found:?}");
         assert_eq!(found[0][0].score.to_bits(), 2.0_f64.to_bits());
-        assert_eq!(classify(&outputs, |_| Scale::Logits, 9).unwrap()[0].len(), 3);
+        assert_eq!(top(&outputs, 9, Scale::Logits)[0].len(), 3, "there are no more");
     }
 
     #[test]
     fn large_scores_do_not_overflow() {
-        let found = classify(&[output("y", &[1, 2], &[3e38, -3e38])], |_| Scale::Logits, 2).unwrap();
+        let found = top(&[output("y", &[1, 2], &[3e38, -3e38])], 2, Scale::Logits);
         let probabilities: Vec<f64> = found[0].iter().map(|class| class.probability).collect();
         assert_eq!(probabilities, [1.0, 0.0]);
     }
 
     #[test]
     fn probabilities_are_left_as_they_are() {
-        let outputs = [output("p", &[1, 3, 1, 1], &[0.25, 0.125, 0.625])];
-        let found = classify(&outputs, |_| Scale::Probabilities, 3).unwrap();
+        let found = top(&[output("p", &[1, 3, 1, 1], &[0.25, 0.125, 0.625])], 3, Scale::Probabilities);
         let probabilities: Vec<f64> = found[0].iter().map(|class| class.probability).collect();
         assert_eq!((indices(&found[0]), probabilities), (vec![2, 0, 1], vec![0.625, 0.25, 0.125]));
     }
 
     #[test]
     fn of_several_outputs_the_logits_are_the_scores() {
-        let outputs = [output("aux", &[1, 2], &[1.0, 0.0]), output("logits", &[1, 2], &[0.0, 1.0])];
-        let top = |outputs: &[Named]| classify(outputs, |_| Scale::Logits, 1).unwrap()[0][0].index;
-        assert_eq!(top(&outputs), 1);
-        assert_eq!(top(&outputs[..1]), 0);
-        let asked = std::cell::RefCell::new(String::new());
-        let note = |name: &str| {
-            name.clone_into(&mut asked.borrow_mut());
-            Scale::Logits
+        let outputs = [output("aux", &[1, 3], &[0.0; 3]), output("logits", &[1, 2], &[0.0; 2])];
+        let found = |outputs: &[Named]| {
+            let scores = Scores::of(outputs).unwrap();
+            (scores.name().to_owned(), scores.classes())
         };
-        classify(&outputs, note, 1).unwrap();
-        assert_eq!(asked.into_inner(), "logits");
+        assert_eq!(found(&outputs), ("logits".to_owned(), 2));
+        assert_eq!(found(&outputs[..1]), ("aux".to_owned(), 3));
     }
 
     #[test]
     fn what_is_no_scores_is_refused() {
-        let message = |outputs: &[Named]| classify(outputs, |_| Scale::Logits, 1).unwrap_err().to_string();
+        let message = |outputs: &[Named]| Scores::of(outputs).unwrap_err().to_string();
         assert!(message(&[]).contains("there are none"));
         assert!(message(&[output("y", &[2], &[0.0, 1.0])]).contains("the shape [2]"));
         assert!(message(&[output("y", &[1, 1, 2], &[0.0, 1.0])]).contains("the shape [1, 1, 2]"));

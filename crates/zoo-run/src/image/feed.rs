@@ -88,5 +88,9 @@ mod tests {
         assert!(error.hint().unwrap().contains("--recipe"));
         let many = feed(&recipe(None), &[port("x", [1, 3, 1, 2])], 2).unwrap_err();
         assert!(many.hint().unwrap().contains("takes 1 picture at a time"), "{many:?}");
+        let json = json!({"kind": "image", "layout": "NCTHW", "channels": "RGB", "steps": [], "input": "x"});
+        let video = Port::tensor("x", DType::F32, Shape::new([1, 3, 16, 1, 2].map(Dim::Fixed)));
+        let few = feed(&Recipe::from_json(&json).unwrap(), &[video], 2).unwrap_err();
+        assert!(few.hint().unwrap().contains("takes 16 frames"), "{few:?}");
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! A result is mixed from its two (bilinear) or four (bicubic, a = -3/4) nearest sources along each side, whatever the
 //! factor: a picture that shrinks is sampled, not averaged. torchvision computes in 32-bit floats and rounds back to 8
-//! bits, halves to the even one.
+//! bits, halves to the even one. The last bit of its floats depends on the processor, so that a sample in ten thousand,
+//! nearly halfway between two levels, may come out as the other one.
 
 use super::picture::{Picture, bounded};
 use super::recipe::Filter;

@@ -4,14 +4,14 @@
 //! the stages are those of the framework that trained it, down to the last bit where that is defined:
 //!
 //! ```text
-//! file ─ read ─▶ Picture ─ Recipe::place ─▶ Picture ─ Recipe::tensor ─▶ Tensor ─ an engine ─▶ classify, segment
+//! file ─ read ─▶ Picture ─ Recipe::place ─▶ Picture ─ Recipe::tensor ─▶ Tensor ─ an engine ─▶ Scores, segment
 //! ```
 //!
 //! - [`read()`] decodes as Pillow does, [`Recipe::place`] resizes and crops as torchvision does, on pictures with Pillow's
 //!   filters and on tensors with PyTorch's; [`Recipe::tensor`] computes as PyTorch does.
 //! - [`Recipe`], [`Labels`] and [`Task`] are what a manifest says of a model: what to do with a picture, what the numbers
 //!   of its output mean, and what to make of them.
-//! - [`classify`] and [`segment`] read outputs; [`ClassMap::to_png`] paints.
+//! - [`Scores`] and [`segment`] read outputs; [`ClassMap::to_png`] paints.
 
 mod classify;
 mod decode;
@@ -30,7 +30,7 @@ mod task;
 mod tensor;
 mod wire;
 
-pub use classify::{Ranked, classify};
+pub use classify::{Ranked, Scores};
 pub use decode::{decode, read};
 pub use labels::Labels;
 pub use palette::colour;

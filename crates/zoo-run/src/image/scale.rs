@@ -4,8 +4,12 @@
 //! softmax. The numbers do not tell which, and a second softmax would make every picture look like nothing in particular.
 //! The graph does.
 
+use std::path::Path;
+
 use zoo_graph::Model;
 use zoo_graph::proto::NodeProto;
+
+use crate::Result;
 
 /// What the numbers of an output of scores are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,14 @@ const TRANSPARENT: [&str; 7] = ["Cast", "Dropout", "Flatten", "Identity", "Resha
 const FAR: usize = 8;
 
 impl Scale {
+    /// What the model in a file says of one of its outputs.
+    ///
+    /// # Errors
+    /// If the model cannot be read.
+    pub fn read(model: &Path, output: &str) -> Result<Self> {
+        Ok(Self::of(&Model::open(model)?, output))
+    }
+
     /// What the node says that makes an output of a model.
     pub fn of(model: &Model, output: &str) -> Self {
         let nodes = model.proto().graph.as_ref().map_or(&[][..], |graph| &graph.node);

@@ -3,11 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 /// What a model of pictures is for. A manifest says it in `model.task`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Task {
     /// Which class a picture is of.
@@ -23,12 +20,21 @@ impl Task {
     pub const ALL: [Self; 3] =
         [Self::ImageClassification, Self::SemanticSegmentation, Self::VideoClassification];
 
-    /// The name that is written in manifests and typed.
+    /// The name, which is also Hugging Face's.
     pub fn name(self) -> &'static str {
         match self {
             Self::ImageClassification => "image-classification",
             Self::SemanticSegmentation => "semantic-segmentation",
             Self::VideoClassification => "video-classification",
+        }
+    }
+
+    /// torchvision's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::ImageClassification => "classification",
+            Self::SemanticSegmentation => "segmentation",
+            Self::VideoClassification => "video",
         }
     }
 }
@@ -42,26 +48,36 @@ impl fmt::Display for Task {
 impl FromStr for Task {
     type Err = String;
 
+    /// Reads a name, or torchvision's word for it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|task| task.name() == text)
-            .ok_or_else(|| format!("there is no task `{text}`"))
+        let is_it = |task: &Self| text == task.name() || text == task.word();
+        Self::ALL.into_iter().find(is_it).ok_or_else(|| {
+            let names = Self::ALL.map(|task| format!("`{task}`")).join(", ");
+            format!("there is no task `{text}`; there are {names}")
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn names_are_the_same_in_manifests_and_commands() {
-        for task in Task::ALL {
-            assert_eq!(json!(task), json!(task.name()));
-            assert_eq!(task.to_string().parse(), Ok(task));
+    fn names_and_torchvisions_words_are_understood() {
+        for (text, task) in [
+            ("image-classification", Task::ImageClassification),
+            ("classification", Task::ImageClassification),
+            ("semantic-segmentation", Task::SemanticSegmentation),
+            ("segmentation", Task::SemanticSegmentation),
+            ("video-classification", Task::VideoClassification),
+            ("video", Task::VideoClassification),
+        ] {
+            assert_eq!(text.parse(), Ok(task));
         }
-        assert_eq!("object-detection".parse::<Task>(), Err("there is no task `object-detection`".into()));
+        assert_eq!(
+            "object-detection".parse::<Task>().unwrap_err(),
+            "there is no task `object-detection`; there are `image-classification`, `semantic-segmentation`, \
+             `video-classification`"
+        );
     }
 }

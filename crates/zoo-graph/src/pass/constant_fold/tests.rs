@@ -1,3 +1,5 @@
+//! What is folded, to which values, and what is left alone.
+
 use zoo_tensor::DType;
 
 use super::*;

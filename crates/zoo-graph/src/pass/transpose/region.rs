@@ -40,7 +40,7 @@ pub(super) struct Region {
 
 /// An operand in the untransposed order.
 enum Operand {
-    /// What another transposition by the same order reads.
+    /// A value that there is: one number, in any order the same, or what another transposition by the same order reads.
     There(Val),
     /// A weight's elements under another shape.
     Weight(String, Weight),
@@ -87,7 +87,7 @@ impl Region {
         let by = if is(node, "Reshape") {
             self.add_reshape(graph, at, node, made)?
         } else {
-            self.add_elementwise(graph, at, node, made)?
+            self.add_elementwise(graph, at, node)?
         };
         self.orders.insert(made, by);
         Some(())
@@ -108,25 +108,18 @@ impl Region {
         Some(moved.order)
     }
 
-    fn add_elementwise(&mut self, graph: &Graph, at: usize, node: &Node, made: Val) -> Option<Vec<usize>> {
+    fn add_elementwise(&mut self, graph: &Graph, at: usize, node: &Node) -> Option<Vec<usize>> {
         if !node.domain.is_empty() || !ELEMENTWISE.contains(&node.op.as_str()) {
             return None;
         }
         let by = node.inputs.iter().flatten().find_map(|val| self.orders.get(val))?.clone();
-        // Of another rank, the order would be that of other axes.
-        if graph.value(made).dims.len() != by.len() {
-            return None;
-        }
+        // No operand is let in that has more axes, so the result has as many.
         for (slot, val) in node.inputs.iter().enumerate() {
             let Some(val) = *val else { continue };
             match self.orders.get(&val) {
                 Some(other) if *other == by => {}
                 Some(_) => return None,
-                None => {
-                    if let Some(operand) = operand(graph, val, &by)? {
-                        self.operands.push((at, slot, operand));
-                    }
-                }
+                None => self.operands.push((at, slot, operand(graph, val, &by)?)),
             }
         }
         self.nodes.push(at);
@@ -165,17 +158,17 @@ impl Region {
     }
 }
 
-/// What stands for an operand from outside in the untransposed order; `Some(None)` if it can stay, because it is one number.
-fn operand(graph: &Graph, val: Val, by: &[usize]) -> Option<Option<Operand>> {
+/// What stands for an operand from outside in the untransposed order, if anything can.
+fn operand(graph: &Graph, val: Val, by: &[usize]) -> Option<Operand> {
     let value = graph.value(val);
     if value.dims.iter().all(|dim| *dim == Dim::Fixed(1)) && value.dims.len() <= by.len() {
-        return Some(None);
+        return Some(Operand::There(val));
     }
     if value.source == Source::Node {
         let node = graph.nodes.iter().find(|node| node.outputs.contains(&val))?;
         let source = input(node, 0)?;
         let other = order(node, graph.value(source).dims.len())?;
-        return (other == by).then_some(Some(Operand::There(source)));
+        return (other == by).then_some(Operand::There(source));
     }
     // As broadcasting sees it: with axes of size 1 in front.
     let sizes = value.sizes()?;
@@ -185,7 +178,7 @@ fn operand(graph: &Graph, val: Val, by: &[usize]) -> Option<Option<Operand>> {
     // If the axes of more than one element are in the same order either way, so are the elements.
     let still = by.iter().zip(&sizes).filter(|&(_, &size)| size != 1).map(|(axis, _)| axis).is_sorted();
     let name = value.name.clone();
-    Some(Some(match &value.source {
+    Some(match &value.source {
         Source::Weight(weight) if still => Operand::Weight(name, weight.reshaped(turned).ok()?),
         Source::Constant(tensor) if still => Operand::Constant(name, tensor.clone().reshaped(turned).ok()?),
         Source::Constant(tensor) if tensor.bytes()?.len() as u64 <= MAX_FOLDED_BYTES => {
@@ -193,7 +186,7 @@ fn operand(graph: &Graph, val: Val, by: &[usize]) -> Option<Option<Operand>> {
             Operand::Constant(name, permuted(&tensor.clone().reshaped(sizes).ok()?, &places)?)
         }
         _ => return None,
-    }))
+    })
 }
 
 impl Operand {

@@ -1,3 +1,5 @@
+//! Which transpositions move, merge and cancel, before and after.
+
 use zoo_tensor::{DType, Tensor};
 
 use super::*;
@@ -171,6 +173,27 @@ fn what_minds_the_order_stops_it() {
         let before = graph.clone();
         assert_eq!((pass(&mut graph), nodes(&graph)), (0, nodes(&before)), "case {at}");
     }
+}
+
+#[test]
+fn another_order_stops_it() {
+    // Of another transposition.
+    let mut g = graph();
+    let (a, b) = (value(&mut g, "a", "2,3,3,3"), value(&mut g, "b", "2,3,3,3"));
+    let a = to_last(&mut g, a);
+    let b = g.transpose(b, &[0, 3, 2, 1]).unwrap();
+    let y = g.add(a, b).unwrap();
+    let y = to_first(&mut g, y);
+    assert_eq!(pass(&mut g.finish_with(y)), 0);
+    // Of the same one, since two reshapes differ in which axis the new one belongs to.
+    let mut g = graph();
+    let x = value(&mut g, "x", "4,4");
+    let y = g.transpose(x, &[1, 0]).unwrap();
+    let a = g.reshape(y, [4_usize, 4, 1]).unwrap();
+    let b = g.reshape(y, [1_usize, 4, 4]).unwrap();
+    let y = g.add(a, b).unwrap();
+    let y = g.transpose(y, &[2, 0, 1]).unwrap();
+    assert_eq!(pass(&mut g.finish_with(y)), 0);
 }
 
 #[test]
