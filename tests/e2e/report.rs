@@ -135,7 +135,10 @@ impl Report {
         for row in &self.rows {
             let number =
                 |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1e}"));
-            let (absolute, relative) = (number(row.absolute), number(row.largest));
+            let (absolute, mut relative) = (number(row.absolute), number(row.largest));
+            if !row.misses.is_empty() {
+                relative.push_str(" (**missed**)");
+            }
             let (handle, size) = (&row.handle, human(row.bytes));
             let _ = writeln!(text, "| `{handle}` | {size} | {} | {absolute} | {relative} |", row.data_sets);
         }

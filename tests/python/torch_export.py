@@ -18,7 +18,9 @@ from pathlib import Path
 
 # What zoo writes, so that the Runtime optimises the same operators.
 OPSET = 18
-SHAPE = (1, 3, 224, 224)
+SHAPE = (3, 224, 224)
+# torch.export takes a size of 1 for a constant in some networks, and refuses to leave that dimension open.
+BATCH = 2
 
 
 def make(args: argparse.Namespace) -> None:
@@ -26,7 +28,7 @@ def make(args: argparse.Namespace) -> None:
     from torch_reference import build, condition, formula
 
     model = build(args.builder)
-    condition(model, torch.from_numpy(formula.picture("input:three", (3, *SHAPE[1:]))))
+    condition(model, torch.from_numpy(formula.picture("input:three", (3, *SHAPE))))
     torch.save(model.state_dict(), args.out)
 
 
@@ -44,7 +46,7 @@ def export(args: argparse.Namespace) -> None:
     else:
         options["dynamic_axes"] = {"input": {0: "batch"}}
     warnings.simplefilter("ignore")
-    torch.onnx.export(model, (torch.zeros(SHAPE),), str(args.out), **options)
+    torch.onnx.export(model, (torch.zeros(BATCH, *SHAPE),), str(args.out), **options)
 
 
 def main() -> None:

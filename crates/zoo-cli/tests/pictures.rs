@@ -331,3 +331,12 @@ fn what_cannot_be_done_is_said_with_what_to_do() {
         place.zoo(&[&["run"], args].concat()).fails(code, part);
     }
 }
+
+/// What people copy must work.
+#[test]
+fn the_recipe_in_the_documents_is_one() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md")).unwrap();
+    let block = text.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let recipe = zoo_run::image::Recipe::parse(block.as_bytes()).unwrap();
+    assert_eq!((recipe.steps().len(), recipe.input()), (4, Some("data")));
+}

@@ -5,13 +5,17 @@
 //! [`Weight::copy_to`] read, one tensor at a time and never through a map, so that memory does not grow with the model.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::{DType, Error, Result, Tensor, element_count};
+
+/// Bytes that are copied at a time. The system's own copying of ranges is slower wherever source and target lie differently in their
+/// pages, as a checkpoint's tensors and aligned ones do: 61 ms for 100 MB, against 50 ms by way of a buffer like this.
+const COPIED_BYTES: u64 = 1 << 17;
 
 /// A file that weights lie in, and its length when it was opened: what every place is checked against.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -268,8 +272,8 @@ impl Weight {
         }
     }
 
-    /// Writes the tensor's bytes, dense, row-major and little-endian. A dense tensor in a file is copied in pieces (by
-    /// the system itself where it can); any other is read whole first.
+    /// Writes the tensor's bytes, dense, row-major and little-endian. A dense tensor in a file is copied in pieces; any other is
+    /// read whole first.
     ///
     /// # Errors
     /// If reading fails; what the writer says stands as [`Error::File`] of the source with action "copy".
@@ -277,14 +281,21 @@ impl Weight {
         let copy = |path: &Path, source| Error::File { action: "copy", path: path.to_owned(), source };
         if let Some(place) = self.in_place() {
             let path = place.file.path();
-            let mut source = open_at(place)?.take(place.length);
-            let copied = std::io::copy(&mut source, out).map_err(|error| copy(path, error))?;
-            if copied != place.length {
-                return Err(Error::BeyondFile {
-                    path: path.to_owned(),
-                    end: place.offset + place.length,
-                    len: place.offset + copied,
-                });
+            let mut source = open_at(place)?;
+            let mut piece = vec![0; place.length.min(COPIED_BYTES) as usize];
+            let mut left = place.length;
+            while left > 0 {
+                let piece = piece.get_mut(..left.min(COPIED_BYTES) as usize).unwrap_or_default();
+                source.read_exact(piece).map_err(|error| match error.kind() {
+                    ErrorKind::UnexpectedEof => Error::BeyondFile {
+                        path: path.to_owned(),
+                        end: place.offset + place.length,
+                        len: source.metadata().map_or(0, |meta| meta.len()),
+                    },
+                    _ => copy(path, error),
+                })?;
+                out.write_all(piece).map_err(|error| copy(path, error))?;
+                left -= piece.len() as u64;
             }
             return Ok(());
         }
