@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use zoo_core::stage::{FloatType, ImageSize, StageOptions, Target, WeightPolicy};
-use zoo_run::Runner as _;
+use zoo_run::Runner;
 use zoo_run::ort::{OrtOptions, OrtRunner};
 use zoo_tests::networks::{self, Case, Network};
 use zoo_torch::stage::{Outcome, stage};
@@ -174,6 +174,39 @@ fn a_free_image_size_serves_every_image() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// The pure-Rust engine opens packed models and computes the same (`cargo test -p zoo-tests --features tract pure_rust`).
+#[cfg(feature = "tract")]
+#[test]
+fn the_pure_rust_engine_runs_packed_models() {
+    use zoo_run::tract::TractRunner;
+
+    let mut failures = Vec::new();
+    for name in ["resnet50", "mobilenet_v2", "vgg11_bn", "vit_b_16", "densenet121"] {
+        let network = networks::load(name).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let pth = folder.path().join("w.pth");
+        network.write_pth(&pth).unwrap();
+        for case in network.cases() {
+            let [.., height, width] = case.shape[..] else { panic!("an input without a size") };
+            let mut options = StageOptions::to(Target::Onnx);
+            options.arch = Some(name.to_owned());
+            options.weights = WeightPolicy::Packed;
+            options.image_size = Some(ImageSize::Fixed { height: height as u32, width: width as u32 });
+            let out = folder.path().join(format!("{}.onnx", case.name));
+            stage(&pth, &out, &options, None).unwrap();
+            match TractRunner::load(&out) {
+                Ok(mut runner) => failures.extend(
+                    differences(&mut runner, case, RELATIVE)
+                        .into_iter()
+                        .map(|miss| format!("{name}: {miss}")),
+                ),
+                Err(error) => failures.push(format!("{name}: {error}")),
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
 /// Stages the network at each size of its cases, runs them, and tells what is not as torch computed it.
 fn misses(network: &Network, folder: &Path, options: &StageOptions, tolerance: f64) -> Vec<String> {
     let pth = folder.join("weights.pth");
@@ -208,7 +241,7 @@ fn load(model: &Path) -> OrtRunner {
     OrtRunner::load(&library(), model, &options).unwrap()
 }
 
-fn differences(runner: &mut OrtRunner, case: &Case, tolerance: f64) -> Vec<String> {
+fn differences(runner: &mut impl Runner, case: &Case, tolerance: f64) -> Vec<String> {
     let outputs = match runner.run(&[("input".to_owned(), case.input().unwrap())]) {
         Ok(outputs) => outputs,
         Err(error) => return vec![format!("{}: {error}", case.name)],

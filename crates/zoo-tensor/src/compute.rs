@@ -68,11 +68,12 @@ pub fn cast(tensor: &Tensor, dtype: DType) -> Result<Tensor> {
     let source = if from == DType::F64 && halves { rounded_to_odd(tensor)? } else { tensor.clone() };
     let cast = to_candle(&source)?.to_dtype(target).map_err(failed("cast a tensor"))?;
     let cast = from_candle(&cast)?;
-    // Only a type of less range can make something infinite.
-    if dtype != DType::F64 && !(from == DType::F16 || (from == DType::BF16 && dtype == DType::F32)) {
-        let (before, after) = (tensor.to_f64_vec()?, cast.to_f64_vec()?);
-        let lost = before.iter().zip(&after).position(|(a, b)| a.is_finite() && b.is_infinite());
-        if let Some((index, value)) = lost.and_then(|index| Some((index, before.get(index)?))) {
+    // What became infinite is rare, so it is looked for first, and only then whether it was before.
+    let suspects = infinite(&cast)?;
+    if !suspects.is_empty() {
+        let before = tensor.to_f64_vec()?;
+        let lost = suspects.into_iter().filter_map(|index| Some((index, *before.get(index)?)));
+        if let Some((index, value)) = lost.into_iter().find(|(_, value)| value.is_finite()) {
             return Err(Error::OutOfRange { from, to: dtype, index, value: value.to_string() });
         }
     }
@@ -91,6 +92,20 @@ pub fn permute(tensor: &Tensor, order: &[usize]) -> Result<Tensor> {
     }
     let permuted = to_candle(tensor)?.permute(order).map_err(failed("permute a tensor"))?;
     from_candle(&permuted)
+}
+
+/// Where a tensor is infinite.
+fn infinite(tensor: &Tensor) -> Result<Vec<usize>> {
+    fn places<T: Element>(tensor: &Tensor, is_infinite: impl Fn(T) -> bool) -> Result<Vec<usize>> {
+        let elements = tensor.to_vec::<T>()?.into_iter().enumerate();
+        Ok(elements.filter(|(_, value)| is_infinite(*value)).map(|(index, _)| index).collect())
+    }
+    match tensor.dtype() {
+        DType::BF16 => places(tensor, bf16::is_infinite),
+        DType::F16 => places(tensor, f16::is_infinite),
+        DType::F32 => places(tensor, f32::is_infinite),
+        _ => places(tensor, f64::is_infinite),
+    }
 }
 
 fn candle_float(dtype: DType) -> Option<candle_core::DType> {

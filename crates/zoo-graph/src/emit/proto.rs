@@ -50,6 +50,7 @@ pub(super) fn message(graph: &Graph, data: impl Fn(Val) -> Data) -> ModelProto {
     let made = graph.nodes.iter().flat_map(|node| &node.outputs);
     let inner = made.filter(|val| used(**val) && !graph.outputs.contains(val));
     let info = |val: &Val| value_info(graph.value(*val));
+    let inner_info = |val: &Val| value_info(&with_free_dimensions_open(graph.value(*val)));
     ModelProto {
         ir_version: Some(ir_version(graph.opset)),
         opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(graph.opset) }],
@@ -61,7 +62,7 @@ pub(super) fn message(graph: &Graph, data: impl Fn(Val) -> Data) -> ModelProto {
             initializer: initializers.collect(),
             input: graph.inputs.iter().map(info).collect(),
             output: graph.outputs.iter().map(info).collect(),
-            value_info: inner.map(info).collect(),
+            value_info: inner.map(inner_info).collect(),
             ..Default::default()
         }),
         ..Default::default()
@@ -93,6 +94,13 @@ fn initializer(value: &Value, data: Data) -> TensorProto {
         tensor.data_location = Some(DataLocation::External as i32);
     }
     tensor
+}
+
+/// What is declared of values inside the graph: fixed sizes only. An engine that is told a batch of 3 (tract) would find that the
+/// declared name `batch` is not 3, where inputs and outputs alone tell it that the one stands for the other.
+fn with_free_dimensions_open(value: &Value) -> Value {
+    let open = |dim: &Dim| dim.fixed().map_or(Dim::Unknown, Dim::Fixed);
+    Value { dims: value.dims.iter().map(open).collect(), ..value.clone() }
 }
 
 fn value_info(value: &Value) -> ValueInfoProto {

@@ -9,8 +9,9 @@ use super::files::{Temporary, failed};
 use crate::graph::{Source, Value};
 use crate::{Error, Result};
 
-/// Elements that are computed at a time: a few megabytes in every stage, and enough that opening the file for each does not show.
-const PIECE: usize = 1 << 19;
+/// Elements that are computed at a time. Opening the file for each piece does not show any more, and the buffers of every stage are
+/// small enough to be used again: with sixteen times as many elements, most of the time went into memory that was new to the process.
+const PIECE: usize = 1 << 15;
 
 /// What is to be written of a value that is a weight.
 #[derive(Debug, Clone, Copy)]

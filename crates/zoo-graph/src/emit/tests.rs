@@ -129,7 +129,7 @@ fn the_message_says_who_made_it_and_what_every_value_is() {
        <float[2,3,3,3] "conv.weight" = ["location": "weights"],
         float[2] "conv.bias" = ["location": "weights"],
         float[1,1,1,8] offsets = ["location": "weights"],
-        float[batch,2,8,8] conv>
+        float[?,2,8,8] conv>
     {
        ["conv/Conv"] conv = Conv <dilations: ints = [1, 1], group: int = 1, kernel_shape: ints = [3, 3], pads: ints = [1, 1, 1, 1], strides: ints = [1, 1]> (input, "conv.weight", "conv.bias")
        [add_0] output = Add (conv, offsets)
