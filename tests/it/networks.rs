@@ -141,6 +141,24 @@ fn policies_and_operator_sets_do_not_change_what_is_computed() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Of the four vectors of a batch norm, folding leaves the bias; the scaled weights are weights still.
+#[test]
+fn folding_leaves_one_value_of_four_per_channel() {
+    let network = networks::load("resnet50").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let pth = folder.path().join("w.pth");
+    network.write_pth(&pth).unwrap();
+    let parameters = |fold: bool| {
+        let mut options = StageOptions::to(Target::Onnx);
+        options.arch = Some("resnet50".to_owned());
+        options.fold = fold;
+        stage(&pth, &folder.path().join("model.onnx"), &options, None).unwrap().parameters
+    };
+    let norms = network.tensors().iter().filter(|(name, _)| name.ends_with("running_var"));
+    let channels: usize = norms.map(|(_, tensor)| tensor.len()).sum();
+    assert_eq!(parameters(false) - parameters(true), 3 * channels as u64);
+}
+
 /// One graph for every size of image, where a network does not depend on it.
 #[test]
 fn a_free_image_size_serves_every_image() {

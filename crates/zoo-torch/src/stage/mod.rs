@@ -14,6 +14,7 @@ use zoo_core::stage::{FloatType, StageOptions, WeightPolicy};
 use zoo_formats::{Checkpoint, StateDict};
 use zoo_graph::builder::DEFAULT_OPSET;
 use zoo_graph::emit::{self, EmitOptions, Placement, Written};
+use zoo_graph::graph::Source;
 use zoo_graph::pass::{self, PassOptions};
 use zoo_graph::weights::{Tally, Weights};
 use zoo_tensor::DType;
@@ -165,13 +166,14 @@ fn image_size(size: zoo_core::stage::ImageSize) -> ImageSize {
     }
 }
 
-/// Values in the weights that the graph uses.
+/// Values in the weights that the graph uses, those that folding computes included.
 fn parameters(graph: &zoo_graph::Graph) -> u64 {
+    let is_weight = |source: &Source| matches!(source, Source::Weight(_) | Source::Scaled { .. });
     let uses = graph.uses();
     graph
         .values()
         .zip(uses)
-        .filter(|((_, value), uses)| *uses > 0 && matches!(value.source, zoo_graph::graph::Source::Weight(_)))
+        .filter(|((_, value), uses)| *uses > 0 && is_weight(&value.source))
         .map(|((_, value), _)| value.sizes().map_or(0, |sizes| sizes.iter().product::<usize>() as u64))
         .sum()
 }
