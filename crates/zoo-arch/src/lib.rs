@@ -13,16 +13,21 @@
 //!
 //! To add a family: one file, its slice of [`Network`]s in [`networks`], and a fixture (`tests/fixtures/torch/networks`).
 
+pub mod config;
 mod image;
 mod network;
 pub mod nn;
 mod recognise;
 pub mod segmentation;
+mod task;
 #[cfg(test)]
 mod testing;
+pub mod transformers;
 pub mod video;
 pub mod vision;
 
 pub use image::ImageSize;
-pub use network::{Built, GraphOptions, Input, Network, Task, find, networks};
+pub use network::{Built, GraphOptions, Input, Network, find, networks};
+pub use config::{Config, ConfigError};
 pub use recognise::{Recognised, recognise};
+pub use task::{NoTask, Task};

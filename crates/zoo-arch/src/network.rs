@@ -6,30 +6,8 @@ use zoo_graph::{Builder, Result, Val, builder::DEFAULT_OPSET};
 use zoo_tensor::{DType, Dim};
 
 use crate::image::ImageSize;
+use crate::task::Task;
 use crate::{segmentation, video, vision};
-
-/// What a network is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Task {
-    /// One label for an image: `logits` `[batch, classes]`.
-    ImageClassification,
-    /// One label for each pixel: `out` `[batch, classes, height, width]`.
-    SemanticSegmentation,
-    /// One label for a clip: `logits` `[batch, classes]`.
-    VideoClassification,
-}
-
-impl Task {
-    /// The word in manifests.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ImageClassification => "image-classification",
-            Self::SemanticSegmentation => "semantic-segmentation",
-            Self::VideoClassification => "video-classification",
-        }
-    }
-}
 
 /// What a network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,10 +21,13 @@ pub const DEFAULT_OPSET: i64 = 18;
 /// The operator sets that graphs can be written against: 17 is the first with `LayerNormalization`, 24 the newest that was run.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 17..=24;
 
+/// The domain of ONNX Runtime's own operators.
+pub const CONTRIB_DOMAIN: &str = "com.microsoft";
+
 /// Makes a [`Graph`].
 #[derive(Debug)]
 pub struct Builder {
-    graph: Graph,
+    pub(crate) graph: Graph,
     names: HashSet<String>,
     numbers: HashMap<String, usize>,
     /// Weights that are in the graph, by name and shape.
@@ -33,6 +36,20 @@ pub struct Builder {
     constants: Vec<Val>,
     /// Weights of other floating-point types are cast to this one, exactly where they are narrower.
     compute: DType,
+    /// Sizes of free dimensions that were computed already, and targets of reshapes made of them.
+    pub(crate) known_lengths: HashMap<Dim, Val>,
+    pub(crate) known_targets: HashMap<Vec<Dim>, Val>,
+    /// Matrices that lie in the checkpoint the other way round: the transposition's result, and what is transposed.
+    pub(crate) transposed: HashMap<Val, Val>,
+}
+
+/// What a builder remembers of nodes that were made.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    weights: HashMap<(String, Vec<usize>), Val>,
+    lengths: HashMap<Dim, Val>,
+    targets: HashMap<Vec<Dim>, Val>,
+    transposed: HashMap<Val, Val>,
 }
 
 /// A tensor to be made by a node: its type and shape.
@@ -62,6 +79,9 @@ impl Builder {
             weights: HashMap::new(),
             constants: Vec::new(),
             compute: DType::F32,
+            known_lengths: HashMap::new(),
+            known_targets: HashMap::new(),
+            transposed: HashMap::new(),
         })
     }
 
@@ -88,6 +108,11 @@ impl Builder {
         let val = self.graph.add_value(Value { name: name.to_owned(), dtype, dims, source: Source::Input });
         self.graph.inputs.push(val);
         Ok(val)
+    }
+
+    /// The input of this name.
+    pub fn find_input(&self, name: &str) -> Option<Val> {
+        self.graph.inputs.iter().copied().find(|&input| self.graph.value(input).name == name)
     }
 
     /// Makes a value an output, under this name.
@@ -219,6 +244,16 @@ impl Builder {
         if let Some(&val) = self.weights.get(&key) {
             return Ok(val);
         }
+        // Other frameworks keep matrices and kernels the other way round. They stay as they lie, and are turned in the graph.
+        if let Some((dense, order)) = weight.unpermuted() {
+            let dense = self.add_weight(NamedWeight { path: String::new(), name, weight: dense })?;
+            let val = self.transpose(dense, &order)?;
+            if order == [1, 0] {
+                self.transposed.insert(val, dense);
+            }
+            self.weights.insert(key, val);
+            return Ok(val);
+        }
         let dtype = weight.dtype();
         let dims = weight.shape().iter().copied().map(Dim::Fixed).collect();
         let val = self.add_source(&name, dtype, dims, Source::Weight(weight));
@@ -274,6 +309,24 @@ impl Builder {
         Ok(self.constant(name, Tensor::from_slice(shape, floats)?))
     }
 
+    /// What is remembered of nodes that were made, so that they are not made again.
+    pub(crate) fn remembered(&self) -> Remembered {
+        Remembered {
+            weights: self.weights.clone(),
+            lengths: self.known_lengths.clone(),
+            targets: self.known_targets.clone(),
+            transposed: self.transposed.clone(),
+        }
+    }
+
+    /// Remembers what was remembered then, and no more.
+    pub(crate) fn remember(&mut self, then: Remembered) {
+        self.weights = then.weights;
+        self.known_lengths = then.lengths;
+        self.known_targets = then.targets;
+        self.transposed = then.transposed;
+    }
+
     fn add_source(&mut self, name: &str, dtype: DType, dims: Vec<Dim>, source: Source) -> Val {
         let name = self.unique(name);
         self.graph.add_value(Value { name, dtype, dims, source })
@@ -321,6 +374,26 @@ impl Builder {
             outputs: outputs.clone(),
             attributes,
         });
+        Ok(outputs)
+    }
+
+    /// A node of ONNX Runtime's own operators (`com.microsoft`, version 1), which other engines do not have. What comes out is the
+    /// caller's to say: (type, dimensions) of each output.
+    ///
+    /// # Errors
+    /// If the graph would become too large to have an index.
+    #[track_caller]
+    pub fn contrib(
+        &mut self,
+        op: &str,
+        inputs: &[Option<Val>],
+        attributes: Vec<(&str, Attribute)>,
+        made: Vec<(DType, Vec<Dim>)>,
+    ) -> Result<Vec<Val>> {
+        let outputs = self.node(op, inputs, attributes, made)?;
+        if let Some(node) = self.graph.nodes.last_mut() {
+            node.domain = CONTRIB_DOMAIN.to_owned();
+        }
         Ok(outputs)
     }
 

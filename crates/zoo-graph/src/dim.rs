@@ -77,6 +77,45 @@ pub(crate) fn total<'a>(dims: impl IntoIterator<Item = &'a Dim>) -> Dim {
     Dim::Named(sum(&names.join(" + "), number))
 }
 
+/// The parts of a dimension that is a sum (`true`) or a product of several; none if it is one thing.
+pub(crate) fn parts(dim: &Dim) -> Option<(bool, Vec<Dim>)> {
+    let Dim::Named(text) = dim else { return None };
+    let (base, number) = split_sum(text);
+    if number > 0 {
+        let parts = vec![Product::parse(base).into_dim(), Dim::Fixed(number.unsigned_abs() as usize)];
+        return Some((true, parts));
+    }
+    if number == 0 && has_outside(text, b"+") && !has_outside(text, b"-/") {
+        let parts = split_outside(text, b'+').into_iter().map(|part| Product::parse(part.trim()).into_dim());
+        return Some((true, parts.collect()));
+    }
+    let product = Product::parse(text);
+    let factors = product.factors.iter().map(|factor| Product { number: 1, factors: vec![factor.clone()] });
+    let mut parts: Vec<Dim> = factors.map(Product::into_dim).collect();
+    if product.number != 1 {
+        parts.push(Dim::Fixed(product.number));
+    }
+    (parts.len() > 1).then_some((false, parts))
+}
+
+/// The pieces of a text between signs that stand outside all parentheses.
+fn split_outside(text: &str, sign: u8) -> Vec<&str> {
+    let (mut depth, mut from, mut pieces) = (0_usize, 0, Vec::new());
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ if byte == sign && depth == 0 => {
+                pieces.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    pieces.push(&text[from..]);
+    pieces
+}
+
 /// What a sliding window makes of a dimension: `floor((dim + pad - reach)/stride) + 1`, where `reach` is the dilated
 /// kernel's extent; rounded up instead of down if `ceil`.
 ///

@@ -56,7 +56,8 @@ pub struct Node {
     pub op: String,
     /// The operator's domain; empty for ONNX's own.
     pub domain: String,
-    /// Inputs; none where an optional one is absent.
+    /// Inputs; none where an optional one is absent. What the [`Branch`]es of a node use from outside stands behind them, though it is
+    /// not written as an input: whoever asks what a node needs, or replaces it, need not know of branches.
     pub inputs: Vec<Option<Val>>,
     /// Outputs.
     pub outputs: Vec<Val>,
@@ -78,6 +79,23 @@ pub enum Attribute {
     Ints(Vec<i64>),
     /// Numbers.
     Floats(Vec<f32>),
+    /// A graph that the node runs: one of the ways of an `If`.
+    Graph(Box<Branch>),
+}
+
+/// A graph inside a node, over the values of the graph around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Branch {
+    /// Its name in the file.
+    pub name: String,
+    /// Its nodes, each after those whose values it uses.
+    pub nodes: Vec<Node>,
+    /// What comes out: values that its own nodes make.
+    pub outputs: Vec<Val>,
+    /// What its nodes use from outside, as they call it.
+    pub(crate) captures: Vec<Val>,
+    /// The place among the inputs of the node around it from which on these values stand.
+    pub(crate) first: usize,
 }
 
 /// A graph with types. Made by [`crate::Builder`].
@@ -189,6 +207,20 @@ impl Value {
 }
 
 impl Node {
+    /// The graphs inside it.
+    pub fn branches(&self) -> impl Iterator<Item = &Branch> {
+        self.attributes.iter().filter_map(|(_, value)| match value {
+            Attribute::Graph(branch) => Some(&**branch),
+            _ => None,
+        })
+    }
+
+    /// Its inputs without what its branches use from outside.
+    pub fn operands(&self) -> &[Option<Val>] {
+        let captured = self.branches().map(|branch| branch.captures.len()).sum();
+        self.inputs.get(..self.inputs.len().saturating_sub(captured)).unwrap_or_default()
+    }
+
     /// An attribute's value.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|(own, _)| own == name).map(|(_, value)| value)

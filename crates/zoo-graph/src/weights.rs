@@ -155,6 +155,13 @@ impl Weights {
         self.all.tensors.iter().filter(|(path, _)| left(path)).map(|(_, named)| named.name.clone()).collect()
     }
 
+    /// The paths of tensors that were neither taken nor declared unused.
+    pub fn left_paths(&self) -> Vec<String> {
+        let (used, ignored) = (self.all.used.borrow(), self.all.ignored.borrow());
+        let left = |path: &&String| !used.contains(*path) && !ignored.contains(*path);
+        self.all.tensors.keys().filter(left).cloned().collect()
+    }
+
     /// How many tensors there are, were taken, and were declared unused.
     pub fn tally(&self) -> Tally {
         Tally {

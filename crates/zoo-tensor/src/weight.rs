@@ -226,6 +226,36 @@ impl Weight {
         Ok(Self { shape, ..self.clone() })
     }
 
+    /// The same elements with the axes in another order: axis `i` of the result is axis `order[i]` of this tensor. In a file
+    /// it stays where it is, as a view; bytes in memory are copied.
+    ///
+    /// # Errors
+    /// [`Error::Order`] if `order` does not name each axis once, [`Error::Uncomputable`] if the element type is narrower than a
+    /// byte.
+    pub fn permuted(&self, order: &[usize]) -> Result<Self> {
+        let mut axes = order.to_vec();
+        axes.sort_unstable();
+        if !axes.iter().copied().eq(0..self.shape.len()) {
+            return Err(Error::Order { shape: self.shape.clone(), order: order.to_vec() });
+        }
+        let size = self.dtype.size().ok_or(Error::Uncomputable { dtype: self.dtype })?;
+        let own = match self.place() {
+            Some(Place { strides: Some(strides), .. }) => strides.clone(),
+            _ => dense_strides(&self.shape),
+        };
+        let shape: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
+        let strides: Vec<usize> = order.iter().map(|&axis| own[axis]).collect();
+        match &self.data {
+            Data::File(place) => {
+                Self::strided(self.dtype, shape, &strides, &place.file, place.offset, place.big_endian)
+            }
+            Data::Owned(bytes) => {
+                let bytes = gather(bytes, &shape, &strides, size);
+                Ok(Self { dtype: self.dtype, shape, data: Data::Owned(bytes.into()) })
+            }
+        }
+    }
+
     /// The slice `start..start + count` along the first dimension: still a place, because rows lie one after the other.
     ///
     /// # Errors
@@ -256,6 +286,27 @@ impl Weight {
                 Ok(Self { dtype: self.dtype, shape, data })
             }
         }
+    }
+
+    /// The dense, row-major, little-endian tensor of which this one is a permutation of axes, and the permutation: axis `i` of this
+    /// tensor is axis `order[i]` of the dense one. None if it is dense itself, or of another layout.
+    pub fn unpermuted(&self) -> Option<(Self, Vec<usize>)> {
+        let place = self.place().filter(|place| !place.big_endian)?;
+        let strides = place.strides.as_ref()?;
+        // From the outermost to the innermost, as they lie; sorting is stable, so that axes of size 1 stay where they are.
+        let mut axes: Vec<usize> = (0..self.shape.len()).collect();
+        axes.sort_by_key(|&axis| std::cmp::Reverse((strides[axis], self.shape[axis])));
+        let shape: Vec<usize> = axes.iter().map(|&axis| self.shape[axis]).collect();
+        let lies: Vec<usize> = axes.iter().map(|&axis| strides[axis]).collect();
+        if !is_dense(&shape, &lies) {
+            return None;
+        }
+        let dense = Self::placed(self.dtype, shape, &place.file, place.offset, None, false).ok()?;
+        let mut order = vec![0; axes.len()];
+        for (at, &axis) in axes.iter().enumerate() {
+            order[axis] = at;
+        }
+        Some((dense, order))
     }
 
     /// Reads the tensor into memory, dense, row-major and little-endian.
@@ -325,6 +376,15 @@ impl From<Tensor> for Weight {
         let bytes = tensor.bytes().cloned().unwrap_or_default();
         Self { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), data: Data::Owned(bytes) }
     }
+}
+
+/// The strides of the dense row-major layout.
+fn dense_strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1_usize; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis].saturating_mul(shape[axis]);
+    }
+    strides
 }
 
 /// Whether strides are those of the dense row-major layout, where they matter.
@@ -441,6 +501,27 @@ mod tests {
         assert_eq!(expanded.to_tensor().unwrap().to_i64_vec().unwrap(), [4, 5, 4, 5, 4, 5]);
         let ones = Weight::strided(DType::U8, [1, 6, 1], &[77, 1, 99], &source, 0, false).unwrap();
         assert!(ones.in_place().is_some(), "strides of dimensions of size 1 say nothing");
+    }
+
+    #[test]
+    fn axes_in_another_order() {
+        let (_keep, source) = file_of(&(0..24).collect::<Vec<u8>>());
+        let weight = Weight::in_file(DType::U8, [2, 3, 4], &source, 0).unwrap();
+        let permuted = weight.permuted(&[2, 0, 1]).unwrap();
+        assert_eq!(permuted.shape(), [4, 2, 3]);
+        assert_eq!(permuted.place().unwrap().strides, Some(vec![1, 12, 4]), "nothing is copied");
+        let first: Vec<i64> = permuted.to_tensor().unwrap().to_i64_vec().unwrap();
+        assert_eq!(first[..7], [0, 4, 8, 12, 16, 20, 1]);
+        assert_eq!(permuted.permuted(&[1, 2, 0]).unwrap(), weight, "and back");
+        let owned = Weight::from(weight.to_tensor().unwrap()).permuted(&[2, 0, 1]).unwrap();
+        assert_eq!(owned.to_tensor().unwrap(), permuted.to_tensor().unwrap());
+        let column = Weight::in_file(DType::U8, [1, 5], &source, 0).unwrap().permuted(&[1, 0]).unwrap();
+        assert!(column.in_place().is_some(), "an axis of size 1 may stand anywhere");
+        for order in [&[0, 1][..], &[0, 0, 1], &[0, 1, 3], &[0, 1, 2, 3]] {
+            assert!(matches!(weight.permuted(order), Err(Error::Order { .. })), "{order:?}");
+        }
+        let narrow = Weight::in_file(DType::U4, [2, 2], &source, 0).unwrap();
+        assert!(matches!(narrow.permuted(&[1, 0]), Err(Error::Uncomputable { .. })));
     }
 
     #[test]

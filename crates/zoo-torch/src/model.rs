@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use zoo_core::folder::NewFolder;
-use zoo_core::manifest::{Manifest, Staged};
+use zoo_core::manifest::{Manifest, ModelFacts, Staged};
 use zoo_core::path::EntryPath;
-use zoo_core::stage::{StageOptions, StagedModel, Target, WeightPolicy};
+use zoo_core::stage::{Made, StageOptions, StagedModel, Target, WeightPolicy, find_made, keep};
 use zoo_core::store::{StoredModel, place_file};
-use zoo_core::{Zoo, blocking, fs};
+use zoo_core::{Zoo, fs};
 
 use crate::error::{Error, Result};
 use crate::facts;
@@ -91,56 +91,22 @@ impl Model {
         M: FnOnce(&Order) -> Result<Prepared> + Send + 'static,
     {
         self.refuse_arch(options)?;
-        if let Some(staged) = self.made(options)? {
-            return Ok(staged);
-        }
-        let pull = self.zoo.extend(&self.stored).await?;
-        // Somebody may have made it while we waited for the lock.
-        if let Some(staged) = self.made(options)? {
-            return Ok(staged);
-        }
         let order =
             self.order(options, self.folder().to_owned(), self.checkpoint()?, options.file_name("model"));
-        let prepared = blocking(move || make(&order)).await?;
-        let staged = staged(prepared, options);
+        let (options, folder) = (options.clone(), self.folder().to_owned());
         let mut facts = self.manifest().model.clone();
-        facts::of_graph(&staged.path.under(self.folder()), &mut facts)?;
-        let (noted, known) = (staged.clone(), facts.clone());
-        let is_usual = staged.options.is_empty();
-        let stored = pull
-            .commit(self.manifest().handle.clone(), move |manifest| {
-                manifest.add_staged(noted);
-                // Whoever asks for a target without options means the one without.
-                manifest.staged.sort_by_key(|staged| staged.options.len());
-                if is_usual {
-                    manifest.model = known;
-                }
-            })
-            .await?;
-        let mut manifest = stored.manifest;
-        manifest.model = facts;
-        Ok(StagedModel::new(stored.folder, staged, manifest))
+        let asked = options.clone();
+        let make = move || {
+            let staged = staged(make(&order)?, &options);
+            facts::of_graph(&staged.path.under(&folder), &mut facts)?;
+            Ok(Made { staged, facts })
+        };
+        keep(&self.zoo, &self.stored, &asked, describe, make).await
     }
 
     /// The graph with these options, if it is there and this version of zoo made it.
     fn made(&self, options: &StageOptions) -> Result<Option<StagedModel>> {
-        let Some(now) = StoredModel::read(self.folder())? else { return Ok(None) };
-        let recorded = options.recorded();
-        let is_it = |staged: &&Staged| {
-            staged.target == Target::Onnx.name()
-                && staged.options == recorded
-                && staged.zoo == env!("CARGO_PKG_VERSION")
-                && std::iter::once(&staged.path)
-                    .chain(&staged.with)
-                    .all(|path| path.under(&now.folder).is_file())
-        };
-        let Some(staged) = now.manifest.staged.iter().find(is_it).cloned() else { return Ok(None) };
-        let mut manifest = now.manifest;
-        if let Err(error) = facts::of_graph(&staged.path.under(&now.folder), &mut manifest.model) {
-            tracing::warn!(%error, "making it anew");
-            return Ok(None);
-        }
-        Ok(Some(StagedModel::new(now.folder, staged, manifest)))
+        Ok(find_made(&self.stored, options, describe)?)
     }
 
     fn export_by(
@@ -203,6 +169,11 @@ impl Model {
             None => Ok(()),
         }
     }
+}
+
+/// What a staged graph says of the model.
+fn describe(stored: &StoredModel, staged: &Staged, facts: &mut ModelFacts) -> Result<()> {
+    facts::of_graph(&staged.path.under(&stored.folder), facts)
 }
 
 /// What was made, in the manifest's words.

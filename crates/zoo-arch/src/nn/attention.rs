@@ -1,4 +1,4 @@
-//! Multi-head attention (Vaswani et al., 2017) on queries, keys and values that one product made.
+//! Multi-head attention (Vaswani et al., 2017) among a known number of tokens.
 //!
 //! Rows stand token by token, as they do inside PyTorch's own attention: all sequences' first tokens, then all second ones. Queries,
 //! keys and values then have the same axes as long as heads are not in front, and bringing them there is a transposition of the
@@ -65,8 +65,47 @@ pub fn attend(g: &mut Builder, qkv: Val, attention: Attention<'_>) -> Result<Val
             (pair[0], pair[1], parts[1])
         }
     };
+    mix(g, [queries, keys, values], sequences.len(), bias)
+}
+
+/// The same on projections that three products made, `[tokens*sequences, width]` each.
+///
+/// # Errors
+/// As [`attend`].
+#[track_caller]
+pub fn attend_each(g: &mut Builder, parts: [Val; 3], attention: Attention<'_>) -> Result<Val> {
+    let Attention { heads, tokens, sequences, similarity, bias } = attention;
+    let head = g.size(parts[0], 1)? / heads.max(1);
+    let apart = |g: &mut Builder, x: Val| {
+        let dims = [Dim::Fixed(tokens)].into_iter().chain(sequences.iter().cloned());
+        g.reshape(x, dims.chain([Dim::Fixed(heads), Dim::Fixed(head)]))
+    };
+    let mut queries = apart(g, parts[0])?;
+    let mut keys = apart(g, parts[1])?;
+    let values = apart(g, parts[2])?;
+    match similarity {
+        Similarity::Product(scale) => {
+            let scale = g.float("attention_scale", scale);
+            queries = g.mul(queries, scale)?;
+        }
+        Similarity::Cosine(temperature) => {
+            let lengths = lengths(g, queries)?;
+            let lengths = g.mul(lengths, temperature)?;
+            queries = g.div(queries, lengths)?;
+            let lengths = self::lengths(g, keys)?;
+            keys = g.div(keys, lengths)?;
+        }
+    }
+    mix(g, [queries, keys, values], sequences.len(), bias)
+}
+
+/// Values by the softmax of scores: queries, keys and values are `[tokens, sequences…, heads, head]`, with this many axes of
+/// sequences; gives `[tokens*sequences, width]`.
+#[track_caller]
+fn mix(g: &mut Builder, parts: [Val; 3], sequences: usize, bias: Option<Val>) -> Result<Val> {
+    let [queries, keys, values] = parts;
     // From [tokens, sequences…, heads, head] to [sequences…, heads, tokens, head]; the keys to [sequences…, heads, head, tokens].
-    let last = sequences.len() + 2;
+    let last = sequences + 2;
     let order = |ends: [usize; 2]| (1..last).chain(ends).collect::<Vec<_>>();
     let queries = g.transpose(queries, &order([0, last]))?;
     let keys = g.transpose(keys, &order([last, 0]))?;
@@ -82,6 +121,13 @@ pub fn attend(g: &mut Builder, qkv: Val, attention: Attention<'_>) -> Result<Val
     g.flatten_at(mixed, last - 1)
 }
 
+/// How long queries or keys are, at least [`LEAST_LENGTH`].
+#[track_caller]
+fn lengths(g: &mut Builder, x: Val) -> Result<Val> {
+    let lengths = g.reduce_l2(x, &[-1], true)?;
+    g.clip(lengths, LEAST_LENGTH, f32::INFINITY)
+}
+
 /// Queries and keys, `[…, 2*heads, head]`, at length 1, the queries then divided by the temperature. It goes into the lengths,
 /// because of them there are the fewest.
 #[track_caller]
@@ -89,8 +135,7 @@ fn unit_length(g: &mut Builder, x: Val, temperature: Val) -> Result<Val> {
     let heads = g.size(temperature, 0)?;
     let ones = g.floats("ones", &[heads, 1], &vec![1.0; heads])?;
     let temperatures = g.concat(&[temperature, ones], 0)?;
-    let lengths = g.reduce_l2(x, &[-1], true)?;
-    let lengths = g.clip(lengths, LEAST_LENGTH, f32::INFINITY)?;
+    let lengths = lengths(g, x)?;
     let lengths = g.mul(lengths, temperatures)?;
     g.div(x, lengths)
 }
@@ -140,6 +185,23 @@ mod tests {
         assert_eq!(orders, [forward, keys, forward, back]);
         let scale = graph.value(graph.nodes[2].inputs[1].unwrap()).constant().unwrap();
         assert_eq!(scale.to_f32_vec().unwrap(), [0.5], "a head has four features");
+    }
+
+    #[test]
+    fn projections_may_come_one_by_one() {
+        let mut g = Builder::new("main", 18).unwrap();
+        let rows = || [Dim::Named("30*batch".to_owned()), Dim::Fixed(8)];
+        let parts = ["q", "k", "v"].map(|name| g.input(name, DType::F32, rows()).unwrap());
+        let sequences = [Dim::Fixed(6), batch()];
+        let similarity = Similarity::scaled(8, 2);
+        let attention = Attention { heads: 2, tokens: 5, sequences: &sequences, similarity, bias: None };
+        let y = attend_each(&mut g, parts, attention).unwrap();
+        assert_eq!(g.dims(y), rows());
+        let temperature = g.input("temperature", DType::F32, [2_usize, 1]).unwrap();
+        let similarity = Similarity::Cosine(temperature);
+        let y = attend_each(&mut g, parts, Attention { similarity, ..attention }).unwrap();
+        assert_eq!(g.dims(y), rows());
+        assert!(attend_each(&mut g, parts, Attention { heads: 3, ..attention }).is_err());
     }
 
     #[test]

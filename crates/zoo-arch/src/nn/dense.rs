@@ -13,6 +13,17 @@ pub fn linear(g: &mut Builder, w: &Weights, x: Val) -> Result<Val> {
     g.linear(x, weight, bias)
 }
 
+/// A dense layer that is some rows of a larger one: outputs `start..start + count` of `w`, in the same place of the checkpoint.
+///
+/// # Errors
+/// If a tensor is missing, has fewer rows, or does not fit.
+#[track_caller]
+pub fn linear_rows(g: &mut Builder, w: &Weights, x: Val, start: usize, count: usize) -> Result<Val> {
+    let weight = g.weight_rows(w, "weight", start, count)?;
+    let bias = if w.has("bias") { Some(g.weight_rows(w, "bias", start, count)?) } else { None };
+    g.linear(x, weight, bias)
+}
+
 /// A multilayer perceptron: the dense layers with these numbers, and a ReLU between every two.
 ///
 /// # Errors
@@ -37,4 +48,14 @@ pub fn layer_norm(g: &mut Builder, w: &Weights, x: Val, epsilon: f32) -> Result<
     let scale = g.weight(w, "weight")?;
     let bias = g.weight_if(w, "bias")?;
     g.layer_norm(x, scale, bias, epsilon)
+}
+
+/// The norm by the root of the mean square over the last axis, as LLaMA and T5 have it: only `weight`.
+///
+/// # Errors
+/// If a tensor is missing or does not fit.
+#[track_caller]
+pub fn rms_norm(g: &mut Builder, w: &Weights, x: Val, epsilon: f32) -> Result<Val> {
+    let scale = g.weight(w, "weight")?;
+    g.rms_norm(x, scale, epsilon)
 }

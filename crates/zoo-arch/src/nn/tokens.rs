@@ -60,6 +60,18 @@ impl Tokens {
         g.reshape(x, [self.batch, channels, height, width])
     }
 
+    /// Sequences of places, line by line: `[batch, places, channels]`.
+    ///
+    /// # Errors
+    /// None of its own.
+    #[track_caller]
+    pub fn into_sequences(mut self, g: &mut Builder) -> Result<Val> {
+        let order = line_by_line(self.size)?;
+        self.arrange(g, order)?;
+        let x = self.by_image(g)?;
+        g.transpose(x, &[1, 0, 2])
+    }
+
     /// The mean over all places: `[batch, channels]`.
     ///
     /// # Errors
@@ -203,6 +215,16 @@ mod tests {
         let mut tokens = map(&mut g, fixed(2, 2)).unwrap();
         tokens.arrange(&mut g, [3, 1, 0, 2].map(Some).to_vec()).unwrap();
         let x = tokens.into_map(&mut g).unwrap();
+        assert_eq!(gathered(g, x).0, [2, 1, 3, 0]);
+    }
+
+    #[test]
+    fn sequences_are_line_by_line() {
+        let mut g = Builder::new("main", 18).unwrap();
+        let mut tokens = map(&mut g, fixed(2, 2)).unwrap();
+        tokens.arrange(&mut g, [3, 1, 0, 2].map(Some).to_vec()).unwrap();
+        let x = tokens.into_sequences(&mut g).unwrap();
+        assert_eq!(g.dims(x), [Dim::Named("batch".to_owned()), Dim::Fixed(4), Dim::Fixed(8)]);
         assert_eq!(gathered(g, x).0, [2, 1, 3, 0]);
     }
 

@@ -14,7 +14,8 @@ use zoo_graph::ops::{Coordinates, Interpolation};
 use zoo_graph::{Builder, Result, Val, Weights};
 
 use crate::image::ImageSize;
-use crate::network::{Build, Input, Network, Task};
+use crate::network::{Build, Input, Network};
+use crate::task::Task;
 
 /// Every family.
 pub(crate) const FAMILIES: &[&[Network]] = &[deeplabv3::NETWORKS, fcn::NETWORKS, lraspp::NETWORKS];

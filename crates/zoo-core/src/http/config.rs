@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use url::Url;
 
 use super::Lane;
@@ -137,6 +137,38 @@ impl HttpConfig {
     }
 
     pub(super) fn build(&self, lane: Lane) -> Result<reqwest::Client> {
+        let builder = self.builder()?;
+        let builder = if lane == Lane::Ranges {
+            builder.http1_only()
+        } else {
+            // One stream should not be slowed by HTTP/2's small default windows on a long line.
+            builder.http2_adaptive_window(true)
+        };
+        builder.build().map_err(|e| Error::Client { reason: e.to_string() })
+    }
+
+    /// A client for a library that sends requests of its own to `endpoint`: it follows redirects within that origin only, and
+    /// with `authenticated` every request carries the origin's token.
+    pub(super) fn build_for(&self, endpoint: &Url, authenticated: bool) -> Result<reqwest::Client> {
+        let origin = Origin::of(endpoint);
+        let stay = reqwest::redirect::Policy::custom(move |attempt| {
+            if attempt.previous().len() > super::MAX_HOPS {
+                attempt.error("too many redirects")
+            } else if Origin::of(attempt.url()) == origin {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
+        });
+        let mut headers = HeaderMap::new();
+        if let Some(credential) = self.credential_for(endpoint).filter(|_| authenticated) {
+            headers.insert(AUTHORIZATION, credential.header_value()?);
+        }
+        let builder = self.builder()?.redirect(stay).default_headers(headers);
+        builder.build().map_err(|e| Error::Client { reason: e.to_string() })
+    }
+
+    fn builder(&self) -> Result<reqwest::ClientBuilder> {
         let client = |reason: String| Error::Client { reason };
         // reqwest takes the process's provider; when the program has chosen one already, that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -147,12 +179,6 @@ impl HttpConfig {
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
             .no_proxy();
-        if lane == Lane::Ranges {
-            builder = builder.http1_only();
-        } else {
-            // One stream should not be slowed by HTTP/2's small default windows on a long line.
-            builder = builder.http2_adaptive_window(true);
-        }
         for path in &self.certificates {
             let pem = fs::read_bounded(path, MAX_CERTIFICATES)?;
             let certificates = reqwest::Certificate::from_pem_bundle(&pem)
@@ -167,7 +193,7 @@ impl HttpConfig {
         if let Some(url) = &self.proxy.https {
             builder = builder.proxy(reqwest::Proxy::https(url).map_err(bad)?.no_proxy(except));
         }
-        builder.build().map_err(|e| client(e.to_string()))
+        Ok(builder)
     }
 }
 

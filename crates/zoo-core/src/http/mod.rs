@@ -99,6 +99,18 @@ impl Client {
         Ok(cell.get_or_init(|| client))
     }
 
+    /// A client for a library that brings its own requests for `endpoint`, with this configuration: proxies, certificates,
+    /// time limits. It follows redirects within that origin only; with `authenticated` every request of it carries the
+    /// origin's token, wherever the library sends it.
+    pub fn library_client(&self, endpoint: &Url, authenticated: bool) -> Result<reqwest::Client> {
+        self.config.build_for(endpoint, authenticated)
+    }
+
+    /// Whether there is a token for the origin of this URL.
+    pub fn has_credential(&self, url: &Url) -> bool {
+        self.config.credential_for(url).is_some()
+    }
+
     /// One attempt: sends, follows redirects, and turns any status but success into an error.
     pub(crate) async fn send(&self, lane: Lane, url: &Url, ask: &Ask<'_>) -> Result<Answer> {
         let client = self.lane(lane)?;

@@ -1,11 +1,13 @@
 //! What a model can be staged as, and how. Making it is the ecosystem crates' work; the names are shared.
 
+mod keep;
 mod options;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use keep::{Made, find_made, keep};
 pub use options::{FloatType, ImageSize, NotAnOption, StageOptions, WeightPolicy};
 
 use crate::manifest::{Manifest, Staged};

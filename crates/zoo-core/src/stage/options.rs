@@ -33,6 +33,17 @@ pub struct StageOptions {
     pub image_size: Option<ImageSize>,
     /// Which dictionary of a training checkpoint holds the weights (`model_ema`); `None` takes the usual one.
     pub dictionary: Option<String>,
+    /// The class whose head is wanted: `AutoModelForSequenceClassification`, `BertForMaskedLM`; `None` takes the one that the
+    /// checkpoint was saved from.
+    pub class: Option<String>,
+    /// What the model is wanted for: `text-classification`; `None` takes what the checkpoint was trained for.
+    pub task: Option<String>,
+    /// The framework whose weights are taken where a repository has those of several: `pt`, `tf` or `flax`.
+    pub framework: Option<String>,
+    /// Decoders do without the keys and values of what they have seen.
+    pub no_cache: bool,
+    /// Operators of ONNX Runtime alone are used where they are faster.
+    pub contrib: bool,
 }
 
 /// Where the weights of a staged model are.
@@ -90,6 +101,11 @@ impl StageOptions {
             fold: false,
             image_size: None,
             dictionary: None,
+            class: None,
+            task: None,
+            framework: None,
+            no_cache: false,
+            contrib: false,
         }
     }
 
@@ -103,6 +119,11 @@ impl StageOptions {
             ("fold", self.fold),
             ("image-size", self.image_size.is_some()),
             ("dictionary", self.dictionary.is_some()),
+            ("auto", self.class.is_some()),
+            ("task", self.task.is_some()),
+            ("framework", self.framework.is_some()),
+            ("no-cache", self.no_cache),
+            ("contrib", self.contrib),
         ];
         all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
@@ -126,6 +147,11 @@ impl StageOptions {
         note("fold", self.fold.then(|| "true".to_owned()));
         note("image-size", self.image_size.map(|size| size.to_string()));
         note("dictionary", self.dictionary.clone());
+        note("auto", self.class.clone());
+        note("task", self.task.clone());
+        note("framework", self.framework.clone());
+        note("no-cache", self.no_cache.then(|| "true".to_owned()));
+        note("contrib", self.contrib.then(|| "true".to_owned()));
         recorded
     }
 
@@ -139,6 +165,10 @@ impl StageOptions {
         parts.extend(self.fold.then(|| "fold".to_owned()));
         parts.extend(self.image_size.map(|size| size.to_string()));
         parts.extend(self.dictionary.as_ref().map(|name| format!("dict_{}", in_file_name(name))));
+        let words = [&self.class, &self.task, &self.framework];
+        parts.extend(words.into_iter().flatten().map(|word| in_file_name(word)));
+        parts.extend(self.no_cache.then(|| "no_cache".to_owned()));
+        parts.extend(self.contrib.then(|| "contrib".to_owned()));
         let mut name = stem.to_owned();
         for part in parts {
             name.push('-');

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use zoo_tensor::Dim;
 
-use crate::graph::{Attribute, Graph, Node, Source, Val, Value};
+use crate::builder::CONTRIB_DOMAIN;
+use crate::graph::{Attribute, Branch, Graph, Node, Source, Val, Value};
 use crate::proto::{
     AttributeProto, AttributeType, DataLocation, Dimension, DimensionValue, GraphProto, ModelProto,
     NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto, TensorType,
@@ -35,6 +36,19 @@ const fn ir_version(opset: i64) -> i64 {
     }
 }
 
+/// ONNX's own operators, and those of ONNX Runtime if the graph has any.
+fn opset_imports(graph: &Graph) -> Vec<OperatorSetIdProto> {
+    let import = |domain: &str, version| OperatorSetIdProto {
+        domain: Some(domain.to_owned()),
+        version: Some(version),
+    };
+    let mut imports = vec![import("", graph.opset)];
+    if graph.nodes.iter().any(|node| node.domain == CONTRIB_DOMAIN) {
+        imports.push(import(CONTRIB_DOMAIN, 1));
+    }
+    imports
+}
+
 /// The message; `data` is asked for each weight that the graph uses. Values that nothing uses are left out.
 pub(super) fn message(graph: &Graph, data: impl Fn(Val) -> Data) -> ModelProto {
     let uses = graph.uses();
@@ -53,7 +67,7 @@ pub(super) fn message(graph: &Graph, data: impl Fn(Val) -> Data) -> ModelProto {
     let inner_info = |val: &Val| value_info(&with_free_dimensions_open(graph.value(*val)));
     ModelProto {
         ir_version: Some(ir_version(graph.opset)),
-        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(graph.opset) }],
+        opset_import: opset_imports(graph),
         producer_name: Some("zoo".to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         graph: Some(GraphProto {
@@ -126,7 +140,7 @@ fn value_info(value: &Value) -> ValueInfoProto {
 fn node_message(graph: &Graph, node: &Node) -> NodeProto {
     let name = |val: &Val| graph.value(*val).name.clone();
     let mut input: Vec<String> =
-        node.inputs.iter().map(|val| val.as_ref().map(name).unwrap_or_default()).collect();
+        node.operands().iter().map(|val| val.as_ref().map(name).unwrap_or_default()).collect();
     // An absent input at the end is not written at all.
     while input.last().is_some_and(String::is_empty) {
         input.pop();
@@ -137,12 +151,34 @@ fn node_message(graph: &Graph, node: &Node) -> NodeProto {
         name: Some(node.name.clone()),
         op_type: Some(node.op.clone()),
         domain: (!node.domain.is_empty()).then(|| node.domain.clone()),
-        attribute: node.attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+        attribute: node.attributes.iter().map(|(name, value)| attribute(graph, node, name, value)).collect(),
         ..Default::default()
     }
 }
 
-fn attribute(name: &str, value: &Attribute) -> AttributeProto {
+/// A graph inside a node. What it uses from outside has the name of what the node's inputs hold by now.
+fn branch_message(graph: &Graph, node: &Node, branch: &Branch) -> GraphProto {
+    let now = |val: &mut Val| {
+        let at = branch.captures.iter().position(|captured| captured == val);
+        if let Some(&Some(val_now)) = at.and_then(|at| node.inputs.get(branch.first + at)) {
+            *val = val_now;
+        }
+    };
+    let inner = |node: &Node| {
+        let mut node = node.clone();
+        node.inputs.iter_mut().flatten().for_each(now);
+        node_message(graph, &node)
+    };
+    let info = |val: &Val| value_info(&with_free_dimensions_open(graph.value(*val)));
+    GraphProto {
+        name: Some(branch.name.clone()),
+        node: branch.nodes.iter().map(inner).collect(),
+        output: branch.outputs.iter().map(info).collect(),
+        ..Default::default()
+    }
+}
+
+fn attribute(graph: &Graph, node: &Node, name: &str, value: &Attribute) -> AttributeProto {
     let mut proto = AttributeProto { name: Some(name.to_owned()), ..Default::default() };
     let kind = match value {
         Attribute::Int(int) => {
@@ -164,6 +200,10 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
         Attribute::Floats(floats) => {
             proto.floats.clone_from(floats);
             AttributeType::Floats
+        }
+        Attribute::Graph(branch) => {
+            proto.g = Some(Box::new(branch_message(graph, node, branch)));
+            AttributeType::Graph
         }
     };
     proto.r#type = Some(kind as i32);

@@ -244,7 +244,7 @@ fn what_cannot_be_pointed_at_is_rewritten() {
     let file = SourceFile::new(&source).unwrap();
     let path = dir.path().join("model.onnx");
     for (weight, expected) in [
-        (Weight::strided(DType::F32, [3, 2], &[1, 3], &file, 0, false).unwrap(), "strided"),
+        (Weight::strided(DType::F32, [3, 2], &[1, 4], &file, 0, false).unwrap(), "strided"),
         (Weight::strided(DType::F32, [6], &[1], &file, 0, true).unwrap(), "big-endian"),
     ] {
         let tensor = weight.to_tensor().unwrap();
@@ -253,14 +253,42 @@ fn what_cannot_be_pointed_at_is_rewritten() {
         assert!(proto.external_data.is_empty() && written.files.is_empty(), "{expected}");
         assert_eq!(found, tensor, "{expected}");
     }
-    // More than may be embedded: a transposed tensor of 2 MiB.
+    // More than may be embedded: a tensor with gaps of 2 MiB.
     let floats: Vec<u8> = (0..1 << 19).flat_map(|i: u32| (i as f32).to_le_bytes()).collect();
     std::fs::write(&source, floats).unwrap();
     let file = SourceFile::new(&source).unwrap();
-    let weight = Weight::strided(DType::F32, [512, 1024], &[1, 512], &file, 0, false).unwrap();
+    let weight = Weight::strided(DType::F32, [512, 1023], &[1024, 1], &file, 0, false).unwrap();
     let written = write(&sum(weight.clone()), &path, &EmitOptions::in_place()).unwrap();
     assert_eq!((written.data, written.in_place_bytes), (Some(PathBuf::from("model.onnx.data")), 0));
     assert_eq!(initializer(&open(&path), "w").1, weight.to_tensor().unwrap());
+}
+
+#[test]
+fn what_lies_the_other_way_round_is_turned_in_the_graph() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("w");
+    std::fs::write(&source, [0; 4096]).unwrap();
+    let file = SourceFile::new(&source).unwrap();
+    let kernel = Weight::strided(DType::F32, [2, 3, 5], &[1, 2, 6], &file, 0, false).unwrap();
+    let (dense, order) = kernel.unpermuted().unwrap();
+    assert_eq!((dense.shape(), order.as_slice()), (&[5, 3, 2][..], &[2, 1, 0][..]));
+    let graph = sum(kernel);
+    assert_eq!(graph.nodes[0].ints("perm"), Some(&[2, 1, 0][..]));
+    let written = write(&graph, &dir.path().join("model.onnx"), &EmitOptions::in_place()).unwrap();
+    assert_eq!((written.in_place_bytes, written.data), (120, None));
+
+    // A product takes the matrix as it lies.
+    let matrix = Weight::strided(DType::F32, [2, 3], &[1, 2], &file, 0, false).unwrap();
+    let weights = Weights::new([("w".to_owned(), matrix)]).unwrap();
+    let mut g = Builder::new("g", 18).unwrap();
+    let x = g.input("x", DType::F32, [7_usize, 3]).unwrap();
+    let w = g.weight(&weights, "w").unwrap();
+    let y = g.gemm(x, w, None).unwrap();
+    g.output("y", y).unwrap();
+    let graph = g.finish().unwrap();
+    let gemm = graph.nodes.last().unwrap();
+    assert_eq!((gemm.op.as_str(), gemm.int("transB")), ("Gemm", None));
+    assert_eq!(graph.value(gemm.inputs[1].unwrap()).sizes(), Some(vec![3, 2]));
 }
 
 #[test]

@@ -13,9 +13,25 @@ impl Builder {
     pub fn gemm(&mut self, x: Val, weight: Val, bias: Option<Val>) -> Result<Val> {
         let inferred = infer_gemm(self, x, weight, bias);
         let made = self.inferred("Gemm", inferred)?;
+        // A weight that lies the other way round in its file is used as it lies.
+        let (weight, attributes) = match self.transposed.get(&weight) {
+            Some(&dense) => (dense, vec![]),
+            None => (weight, vec![("transB", 1_i64.into())]),
+        };
         let mut inputs = vec![Some(x), Some(weight)];
         inputs.extend(bias.map(Some));
-        Ok(self.node("Gemm", &inputs, vec![("transB", 1_i64.into())], vec![made])?[0])
+        Ok(self.node("Gemm", &inputs, attributes, vec![made])?[0])
+    }
+
+    /// A dense layer whose weight is `[in, out]`, as the `Conv1D` of GPT-2 and Keras have it, over the last axis of an `x` of any rank.
+    ///
+    /// # Errors
+    /// If sizes do not agree.
+    #[track_caller]
+    pub fn linear_in_out(&mut self, x: Val, weight: Val, bias: Option<Val>) -> Result<Val> {
+        let turned = self.transpose(weight, &[1, 0])?;
+        self.transposed.insert(turned, weight);
+        self.linear(x, turned, bias)
     }
 
     /// PyTorch's `Linear` over the last axis of an `x` of any rank: [`Builder::gemm`], with the leading axes joined around it

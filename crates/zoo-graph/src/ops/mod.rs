@@ -5,14 +5,21 @@
 //! Meaning: <https://onnx.ai/onnx/operators/>. To add one: the method, its inference, and a test that names a shape and a
 //! refusal.
 
+mod branch;
 mod conv;
+mod conv_transpose;
 mod gather;
+mod group_norm;
+mod index;
+mod logic;
+mod lookup;
 mod matmul;
 mod norm;
 mod pointwise;
 mod pool;
 mod reduce;
 mod resize;
+mod rms_norm;
 mod shape;
 mod window;
 

@@ -46,12 +46,17 @@ macro_rules! binary {
 
 unary! {
     abs "Abs" "The absolute value.";
+    ceil "Ceil" "The nearest whole number that is not smaller.";
+    cos "Cos" "The cosine.";
     erf "Erf" "The Gauss error function.";
     exp "Exp" "The exponential.";
+    floor "Floor" "The nearest whole number that is not larger.";
     log "Log" "The natural logarithm.";
     neg "Neg" "The negative.";
     reciprocal "Reciprocal" "`1/x`.";
     relu "Relu" "`max(x, 0)`.";
+    sign "Sign" "-1, 0 or 1.";
+    sin "Sin" "The sine.";
     sigmoid "Sigmoid" "`1/(1 + exp(-x))`.";
     softplus "Softplus" "`log(1 + exp(x))`.";
     sqrt "Sqrt" "The square root.";

@@ -43,6 +43,15 @@ impl Builder {
         self.reduce("ReduceMax", 18, x, axes, keep)
     }
 
+    /// `ReduceMin` over axes.
+    ///
+    /// # Errors
+    /// If there is no such axis.
+    #[track_caller]
+    pub fn reduce_min(&mut self, x: Val, axes: &[i64], keep: bool) -> Result<Val> {
+        self.reduce("ReduceMin", 18, x, axes, keep)
+    }
+
     /// The axes became an input in `since`; before, they are an attribute.
     #[track_caller]
     fn reduce(&mut self, op: &str, since: i64, x: Val, axes: &[i64], keep: bool) -> Result<Val> {

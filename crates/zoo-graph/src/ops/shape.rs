@@ -7,10 +7,11 @@ use crate::builder::Builder;
 use crate::{Result, Val, dim};
 
 impl Builder {
-    /// `Reshape` to these dimensions, of which at most one may be free (it is written as -1).
+    /// `Reshape` to these dimensions. One free dimension is written as -1, one that stays at its axis as 0, and the size of any
+    /// further one is read from the graph's input that has it.
     ///
     /// # Errors
-    /// If the number of elements differs, or more than one dimension is free and none of them stays where it was.
+    /// If the number of elements differs, or no input shows the size of a free dimension.
     #[track_caller]
     pub fn reshape(&mut self, x: Val, dims: impl IntoIterator<Item = impl Into<Dim>>) -> Result<Val> {
         let dims: Vec<Dim> = dims.into_iter().map(Into::into).collect();
@@ -26,12 +27,32 @@ impl Builder {
             return self.fail("Reshape", problem);
         }
         let target = match reshape_target(&from, &dims) {
-            Ok(target) => target,
+            Ok(target) => self.ints("shape", &target),
+            Err(MANY_FREE) => self.computed_target(&dims)?,
             Err(problem) => return self.fail("Reshape", format!("{}: {problem}", self.describe(x))),
         };
-        let target = self.ints("shape", &target);
         let made = (self.dtype(x), dims);
         self.node1("Reshape", &[x, target], vec![], made)
+    }
+
+    /// The second input of a `Reshape` to more than one free dimension: the first is -1, the others are computed.
+    #[track_caller]
+    fn computed_target(&mut self, dims: &[Dim]) -> Result<Val> {
+        let key = dims.to_vec();
+        if let Some(&known) = self.known_targets.get(&key) {
+            return Ok(known);
+        }
+        let first = dims.iter().position(|dim| dim.fixed().is_none()).unwrap_or_default();
+        let (before, after) = (&dims[..first], &dims[first + 1..]);
+        let mut fixed: Vec<i64> = before.iter().filter_map(Dim::fixed).map(|size| size as i64).collect();
+        fixed.push(-1);
+        let inner = after.iter().take_while(|dim| dim.fixed().is_some()).count();
+        fixed.extend(after[..inner].iter().filter_map(Dim::fixed).map(|size| size as i64));
+        let head = self.ints("shape", &fixed);
+        let tail = self.lengths(&after[inner..])?;
+        let target = self.concat(&[head, tail], 0)?;
+        self.known_targets.insert(key, target);
+        Ok(target)
     }
 
     /// Joins the axes `from..to` into one.
@@ -263,6 +284,9 @@ impl Builder {
     }
 }
 
+/// Why the second input of a `Reshape` is no constant.
+const MANY_FREE: &str = "more than one of its dimensions is free";
+
 /// The second input of a `Reshape` between these shapes, which have equally many elements: 0 stands for a free dimension that stays
 /// at its axis, -1 for one that does not.
 pub(crate) fn reshape_target(from: &[Dim], to: &[Dim]) -> Result<Vec<i64>, &'static str> {
@@ -276,7 +300,7 @@ pub(crate) fn reshape_target(from: &[Dim], to: &[Dim]) -> Result<Vec<i64>, &'sta
             free_used = true;
             Ok(-1)
         }
-        None => Err("more than one of its dimensions is free"),
+        None => Err(MANY_FREE),
     };
     to.iter().enumerate().map(number).collect()
 }

@@ -78,6 +78,8 @@ enum Exact {
     Ints(bool, Vec<i64>),
     Floats(bool, Vec<u32>),
     Text(String),
+    /// Two graphs make different values, whatever they compute.
+    Graph(Vec<Val>),
 }
 
 impl Exact {
@@ -90,6 +92,7 @@ impl Exact {
                 Self::Floats(true, floats.iter().map(|float| float.to_bits()).collect())
             }
             Attribute::Text(text) => Self::Text(text.clone()),
+            Attribute::Graph(branch) => Self::Graph(branch.outputs.clone()),
         }
     }
 }
