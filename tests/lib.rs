@@ -3,6 +3,7 @@
 
 pub mod documents;
 mod large;
+pub mod models;
 pub mod networks;
 pub mod torchvision;
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
+use zoo_core::stage::{StageOptions, Target};
 use zoo_tensor::{Tensor, element_count};
 
 use crate::networks::{Expected, formula};
@@ -76,16 +77,66 @@ pub struct Case {
     pub outputs: BTreeMap<String, Expected>,
 }
 
+impl Case {
+    /// The inputs of each graph that the case has any for, by the graph's name: `model`, `encoder_model`.
+    pub fn inputs_by_graph(&self) -> BTreeMap<&str, Vec<(String, Tensor)>> {
+        let mut graphs: BTreeMap<&str, Vec<(String, Tensor)>> = BTreeMap::new();
+        for (key, tensor) in &self.inputs {
+            let (graph, input) = of_graph(key);
+            graphs.entry(graph).or_default().push((input.to_owned(), tensor.clone()));
+        }
+        graphs
+    }
+
+    /// The outputs expected of a graph, by their names in it.
+    pub fn outputs_of<'a>(&'a self, graph: &str) -> impl Iterator<Item = (&'a str, &'a Expected)> {
+        let all = self.outputs.iter().map(|(key, expected)| (of_graph(key), expected));
+        all.filter(move |((of, _), _)| *of == graph).map(|((_, output), expected)| (output, expected))
+    }
+}
+
+/// `encoder_model/input_ids` as its two parts; what names no graph is of `model`.
+fn of_graph(key: &str) -> (&str, &str) {
+    key.split_once('/').unwrap_or(("model", key))
+}
+
 impl Model {
-    /// Writes `config.json`, `model.safetensors` and the other files into a folder.
+    /// The options that the fixture was made for.
+    ///
+    /// # Errors
+    /// If it names an option that there is not.
+    pub fn stage_options(&self) -> Result<StageOptions> {
+        let mut options = StageOptions::to(Target::Onnx);
+        options.class = Some(self.class.clone());
+        for (name, value) in &self.options {
+            match name.as_str() {
+                "contrib" => options.contrib = true,
+                "no_cache" => options.no_cache = true,
+                "opset" => options.opset = value.as_i64(),
+                "image_size" => options.image_size = Some(value.as_str().unwrap_or_default().parse()?),
+                other => bail!("no option {other}"),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Writes `config.json`, `model.safetensors` and the other files into a folder. A tensor `2_Dense/linear.weight` is `linear.weight` of
+    /// `2_Dense/model.safetensors`.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let views = self.tensors.iter().map(|(name, tensor)| (name.as_str(), View(tensor)));
-        let bytes = safetensors::serialize(views, Some(metadata))?;
-        std::fs::write(folder.join("model.safetensors"), bytes)?;
+        let mut files: BTreeMap<&str, Vec<(&str, View<'_>)>> = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            let (below, name) = name.rsplit_once('/').unwrap_or(("", name));
+            files.entry(below).or_default().push((name, View(tensor)));
+        }
+        for (below, views) in files {
+            let metadata = [("format".to_owned(), "pt".to_owned())].into();
+            let path = folder.join(below).join("model.safetensors");
+            zoo_core::fs::create_parent(&path)?;
+            std::fs::write(path, safetensors::serialize(views, Some(metadata))?)?;
+        }
         std::fs::write(folder.join("config.json"), self.config.to_string())?;
         for (name, content) in &self.files {
             let path = folder.join(name);

@@ -5,6 +5,7 @@
 //! and a line in [`SUITES`]. Whatever misses is a row that says so, and a failing exit.
 #![expect(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
+mod hf;
 mod onnx;
 mod report;
 mod torch;
@@ -42,6 +43,9 @@ struct Args {
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     library: PathBuf,
+    /// The folder with the files of `sentence-transformers/all-MiniLM-L6-v2`.
+    #[arg(long, value_name = "DIR")]
+    minilm: Option<PathBuf>,
     /// Where `--live` keeps its models.
     #[arg(long, default_value = "target/e2e-live", value_name = "DIR")]
     live_home: PathBuf,
@@ -55,12 +59,13 @@ struct Setting {
     torch_python: Option<PathBuf>,
     networks: Vec<String>,
     library: LibrarySearch,
+    minilm: Option<PathBuf>,
 }
 
 type Suite = fn(&Setting, &mut Report) -> anyhow::Result<()>;
 
 /// Every ecosystem that has a suite.
-const SUITES: &[(&str, Suite)] = &[("onnx", onnx::run), ("torch", torch::run)];
+const SUITES: &[(&str, Suite)] = &[("onnx", onnx::run), ("torch", torch::run), ("hf", hf::run)];
 
 /// Those whose real hub serves something to compare with.
 const LIVE: &[&str] = &["onnx"];
@@ -94,6 +99,7 @@ fn main() -> ExitCode {
         torch_python: args.torch_python,
         networks: args.networks,
         library,
+        minilm: args.minilm,
     };
     let mut report = Report::default();
     for (name, suite) in suites {

@@ -4,8 +4,10 @@
 mod cli;
 mod clients;
 mod fetch;
+mod hf;
 mod kill;
 mod mirror;
+mod models;
 mod networks;
 mod networks_formula;
 mod onnx;

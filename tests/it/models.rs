@@ -11,7 +11,6 @@ use zoo_core::stage::{StageOptions, Target, WeightPolicy};
 use zoo_hf::stage::{Outcome, stage};
 use zoo_run::Runner;
 use zoo_run::ort::{OrtOptions, OrtRunner};
-use zoo_tensor::Tensor;
 use zoo_tests::models::{self, Case, Model};
 
 use crate::support::library;
@@ -89,17 +88,7 @@ fn heads_are_never_made_up() {
 fn misses(model: &Model, change: &dyn Fn(&mut StageOptions)) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     model.write(folder.path()).unwrap();
-    let mut options = StageOptions::to(Target::Onnx);
-    options.class = Some(model.class.clone());
-    for (name, value) in &model.options {
-        match name.as_str() {
-            "contrib" => options.contrib = true,
-            "no_cache" => options.no_cache = true,
-            "opset" => options.opset = value.as_i64(),
-            "image_size" => options.image_size = Some(value.as_str().unwrap().parse().unwrap()),
-            other => panic!("no option {other}"),
-        }
-    }
+    let mut options = model.stage_options().unwrap();
     change(&mut options);
     let outcome = match stage(folder.path(), folder.path(), &options) {
         Ok(outcome) => outcome,
@@ -128,13 +117,8 @@ fn runners(outcome: &Outcome, options: &StageOptions) -> BTreeMap<String, OrtRun
 /// Runs the graphs that a case has inputs for. What a graph makes can be what another takes only where the fixture says so.
 fn differences(runners: &mut BTreeMap<String, OrtRunner>, case: &Case) -> Vec<String> {
     let mut failures = Vec::new();
-    let mut parts: BTreeMap<&str, Vec<(String, Tensor)>> = BTreeMap::new();
-    for (key, tensor) in &case.inputs {
-        let (part, input) = key.split_once('/').unwrap_or(("model", key));
-        parts.entry(part).or_default().push((input.to_owned(), tensor.clone()));
-    }
     let mut compared = 0;
-    for (part, inputs) in parts {
+    for (part, inputs) in case.inputs_by_graph() {
         let outputs = match runners.get_mut(part).map(|runner| runner.run(&inputs)) {
             Some(Ok(outputs)) => outputs,
             Some(Err(error)) => {
@@ -146,13 +130,9 @@ fn differences(runners: &mut BTreeMap<String, OrtRunner>, case: &Case) -> Vec<St
                 continue;
             }
         };
-        for (key, expected) in &case.outputs {
-            let (of, output) = key.split_once('/').unwrap_or(("model", key));
-            if of != part {
-                continue;
-            }
+        for (key, expected) in case.outputs_of(part) {
             compared += 1;
-            let Some((_, found)) = outputs.iter().find(|(name, _)| name == output) else {
+            let Some((_, found)) = outputs.iter().find(|(name, _)| name == key) else {
                 failures.push(format!("{}: there is no output {key}", case.name));
                 continue;
             };

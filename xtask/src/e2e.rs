@@ -1,7 +1,7 @@
 //! `cargo xtask e2e`: the main job for every ecosystem, from the embedded mirror, or with `--live` from the real hubs.
 //!
 //! The suites are a program of their own (`tests/e2e/`), so that xtask itself is built in seconds; here is what it needs
-//! first: ONNX Runtime's library.
+//! first: ONNX Runtime's library, and a real model.
 
 use std::ffi::OsString;
 
@@ -37,6 +37,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         arguments.push("--full".into());
         arguments.extend(torch_python().into_iter().flat_map(|python| ["--torch-python".into(), python]));
         arguments.extend(args.networks.iter().flat_map(|name| ["--networks".into(), name.into()]));
+    }
+    if !args.live && !args.full && (args.ecosystems.is_empty() || args.ecosystems.iter().any(|name| name == "hf")) {
+        arguments.extend(["--minilm".into(), setup::minilm()?.into()]);
     }
     arguments.extend(args.ecosystems.iter().map(Into::into));
     workspace::run(workspace::cargo().args(arguments))

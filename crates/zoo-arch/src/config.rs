@@ -103,6 +103,11 @@ impl Config {
         self.object.get(name).filter(|value| !value.is_null())
     }
 
+    /// The names of all values.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.object.keys().map(String::as_str)
+    }
+
     /// The type of the model: `bert`.
     pub fn model_type(&self) -> Option<&str> {
         self.get("model_type")?.as_str()

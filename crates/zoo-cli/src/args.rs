@@ -9,6 +9,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use zoo_core::stage::{FloatType, ImageSize, StageOptions, Target, WeightPolicy};
 use zoo_run::image::Task;
 
+use crate::cmd::TextTask;
 use crate::exit;
 
 /// What a model can be named by, told once for all commands. Lines of the help fit into 80 columns.
@@ -18,7 +19,11 @@ Names of models:
                                perhaps @ and a revision or an opset
   torchvision:resnet50         the builder's DEFAULT weights; @IMAGENET1K_V1 and
                                @pretrained choose others
+  hf:org/name, hf:org/name@rev, hf:org/name/file, hf://org/name@rev
+                               a repository; rev is a branch, a tag, a commit or
+                               refs/pr/N
   https://…                    a page or a file of a hub
+  org/name                     a repository of Hugging Face
   mnist-12, ResNet50_Weights.IMAGENET1K_V2
                                a bare name that exactly one hub knows
   ./mnist.onnx, models/        a file or a folder. A word is one if that exists
@@ -29,7 +34,8 @@ Names of models:
 const ENVIRONMENT: &str = "\
 Environment:
   ZOO_HOME                     the store [default: zoo in the platform's cache]
-  ZOO_OFFLINE, HF_HUB_OFFLINE  1: never use the network
+  ZOO_OFFLINE, HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE
+                               1: never use the network
   ZOO_LOG                      what to log, such as info,zoo_core=debug
   ZOO_ONNX_ENDPOINT            where the ONNX Model Zoo's manifest is served
   ZOO_TORCH_ENDPOINT           where torchvision's weights are served
@@ -124,6 +130,8 @@ pub(crate) struct Pull {
     pub(crate) to: Option<Target>,
     #[command(flatten)]
     pub(crate) how: How,
+    #[command(flatten)]
+    pub(crate) repository: Repository,
 }
 
 #[derive(Debug, Args)]
@@ -140,14 +148,49 @@ pub(crate) struct Stage {
     /// Hard-link large files into the folder where that is possible
     #[arg(long, requires = "out")]
     pub(crate) link: bool,
-    /// The task to export a model for, where its files serve several
-    #[arg(long, value_name = "TASK")]
-    pub(crate) task: Option<String>,
-    /// The class to load a model as, where its files serve several
-    #[arg(long, value_name = "CLASS")]
-    pub(crate) auto: Option<String>,
     #[command(flatten)]
     pub(crate) how: How,
+    #[command(flatten)]
+    pub(crate) repository: Repository,
+}
+
+/// Which files of a repository, and as what.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Options of Hugging Face repositories")]
+pub(crate) struct Repository {
+    /// Whose weights to take, where there are several: pt, tf or flax
+    #[arg(long, value_name = "NAME")]
+    pub(crate) framework: Option<zoo_hf::select::Framework>,
+    /// The class to load the model as, such as AutoModelForMaskedLM, where its files serve several
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) auto: Option<String>,
+    /// The task to export the model for, such as text-classification, where its files serve several
+    #[arg(long, value_name = "TASK", conflicts_with = "auto")]
+    pub(crate) task: Option<String>,
+    /// Fetch every file; nothing is made of them unless --to says so
+    #[arg(long)]
+    pub(crate) all_files: bool,
+    /// Take the repository's own ONNX files; with a suffix those that have it, such as fp16 or q4
+    #[arg(
+        long,
+        value_name = "SUFFIX",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with_all = ["framework", "all_files", "auto", "task"]
+    )]
+    pub(crate) onnx_files: Option<String>,
+}
+
+impl Repository {
+    /// With those of [`How`], in the library's words.
+    pub(crate) fn options(&self, how: &How) -> StageOptions {
+        let mut options = how.options();
+        options.framework = self.framework.map(|framework| framework.name().to_owned());
+        options.class.clone_from(&self.auto);
+        options.task.clone_from(&self.task);
+        options
+    }
 }
 
 /// How to make it, for files that hold weights and no graph.
@@ -200,6 +243,7 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("media").multiple(true)))]
 pub(crate) struct Run {
     /// A model by handle, URL or bare name, or a file or folder
     #[arg(value_name = "HANDLE|PATH")]
@@ -229,6 +273,41 @@ pub(crate) struct Run {
     pub(crate) engine: EngineArgs,
     #[command(flatten)]
     pub(crate) pictures: Pictures,
+    #[command(flatten)]
+    pub(crate) texts: Texts,
+}
+
+/// Texts and sounds in; labels, spans, vectors and texts out.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of texts and sounds")]
+pub(crate) struct Texts {
+    /// Feed a text, with the model's own tokenizer; several are answered one by one, or compared
+    #[arg(long = "text", value_name = "TEXT", group = "media", conflicts_with_all = ["inputs", "dims"])]
+    pub(crate) texts: Vec<String>,
+    /// What belongs to every --text, for models that read two
+    #[arg(long, value_name = "TEXT", requires = "texts")]
+    pub(crate) text_pair: Option<String>,
+    /// Where the answer to every --text is to be found
+    #[arg(long, value_name = "TEXT", requires = "texts")]
+    pub(crate) context: Option<String>,
+    /// Feed a sound, prepared as the model's own files say
+    #[arg(long, value_name = "FILE.wav", group = "media", conflicts_with_all = ["inputs", "dims", "images"])]
+    pub(crate) audio: Vec<PathBuf>,
+    /// The language that is spoken, for models that know several, such as en [default: the model hears it]
+    #[arg(long, value_name = "NAME", requires = "audio")]
+    pub(crate) language: Option<String>,
+    /// Write at most N tokens [default: what the model's files say, else 256]
+    #[arg(long, value_name = "N", requires = "media")]
+    pub(crate) max_new_tokens: Option<NonZeroUsize>,
+    /// Draw tokens by lot, the improbable more often the higher it is; 0 takes the most probable
+    #[arg(long, value_name = "T", requires = "media", value_parser = tolerance)]
+    pub(crate) temperature: Option<f64>,
+    /// Draw from the N most probable tokens
+    #[arg(long, value_name = "N", requires = "media")]
+    pub(crate) top_k: Option<NonZeroUsize>,
+    /// Draw from the most probable tokens that come to this probability together
+    #[arg(long, value_name = "P", requires = "media", value_parser = tolerance)]
+    pub(crate) top_p: Option<f64>,
 }
 
 /// Pictures in, labels and masks out.
@@ -236,10 +315,10 @@ pub(crate) struct Run {
 #[command(next_help_heading = "Options of pictures")]
 pub(crate) struct Pictures {
     /// Feed a picture, prepared as the model's manifest says; several are a batch, or the frames of a video in order
-    #[arg(long = "image", value_name = "FILE", conflicts_with_all = ["inputs", "seed", "dims"])]
+    #[arg(long = "image", value_name = "FILE", group = "media", conflicts_with_all = ["inputs", "seed", "dims"])]
     pub(crate) images: Vec<PathBuf>,
-    /// Show the N most probable labels [default: 5]
-    #[arg(long, value_name = "N", requires = "images")]
+    /// Show the N most probable labels or words [default: 5]
+    #[arg(long, value_name = "N", requires = "media")]
     pub(crate) top: Option<NonZeroUsize>,
     /// Where to paint which class each pixel is of [default: NAME.mask.png for NAME.jpg, in the current folder]
     #[arg(long, value_name = "DIR|NAME.png", requires = "images")]
@@ -248,11 +327,12 @@ pub(crate) struct Pictures {
     #[arg(long, value_name = "FILE.json", requires = "images")]
     pub(crate) recipe: Option<PathBuf>,
     /// What to make of the outputs [default: what the manifest says]
-    #[arg(long, value_name = "TASK", requires = "images", value_parser = task())]
-    pub(crate) task: Option<Task>,
-    /// Names of the classes, one per line or as JSON [default: what the manifest says]
-    #[arg(long, value_name = "FILE", requires = "images")]
-    pub(crate) labels: Option<PathBuf>,
+    #[arg(long, value_name = "TASK", requires = "media", value_parser = task())]
+    pub(crate) task: Option<Purpose>,
+    /// Names of the classes, one per line or as JSON in a file [default: what the manifest says]; to choose from any
+    /// labels, their names with commas between them
+    #[arg(long, value_name = "FILE|A,B,…", requires = "media")]
+    pub(crate) labels: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -351,8 +431,19 @@ fn target() -> impl TypedValueParser<Value = Target> {
     PossibleValuesParser::new(Target::ALL.map(Target::name)).try_map(|text| text.parse::<Target>())
 }
 
-fn task() -> impl TypedValueParser<Value = Task> {
-    PossibleValuesParser::new(Task::ALL.map(Task::name)).try_map(|text| text.parse::<Task>())
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Picture(Task),
+    Text(TextTask),
+}
+
+fn task() -> impl TypedValueParser<Value = Purpose> {
+    let names = Task::ALL.map(Task::name).into_iter().chain(TextTask::ALL.map(TextTask::name));
+    PossibleValuesParser::new(names).try_map(|text| {
+        let text_task = TextTask::named(&text).map(Purpose::Text);
+        text_task.map_or_else(|| text.parse::<Task>().map(Purpose::Picture), Ok)
+    })
 }
 
 /// `NAME=N`. The name is the model's own and may hold any character; the number may not.
@@ -530,6 +621,26 @@ mod tests {
     }
 
     #[test]
+    fn which_files_of_a_repository_is_told_to_pull_and_to_stage() {
+        for command in ["zoo pull hf:a/b", "zoo stage a/b"] {
+            let repository = |options: &str| match parse(&format!("{command} {options}"))?.command {
+                Command::Stage(stage) => Ok(stage.repository),
+                Command::Pull(pull) => Ok(pull.repository),
+                _ => panic!("another command"),
+            };
+            let given = repository("--framework tf --auto AutoModel --all-files").unwrap();
+            assert!(given.all_files && given.framework == Some(zoo_hf::select::Framework::Tf));
+            assert_eq!(given.auto.as_deref(), Some("AutoModel"));
+            assert_eq!(repository("--onnx-files").unwrap().onnx_files.as_deref(), Some(""));
+            assert_eq!(repository("--onnx-files=fp16").unwrap().onnx_files.as_deref(), Some("fp16"));
+            assert_eq!(repository("").unwrap().onnx_files, None);
+            assert_eq!(repository("--framework jax").unwrap_err(), ErrorKind::ValueValidation);
+            assert_eq!(repository("--auto x --task y").unwrap_err(), ErrorKind::ArgumentConflict);
+            assert_eq!(repository("--onnx-files --all-files").unwrap_err(), ErrorKind::ArgumentConflict);
+        }
+    }
+
+    #[test]
     fn gc_wants_to_be_told_what_to_remove() {
         assert_eq!(parse("zoo cache gc").unwrap_err(), ErrorKind::MissingRequiredArgument);
         assert_eq!(parse("zoo cache gc --dry-run").unwrap_err(), ErrorKind::MissingRequiredArgument);
@@ -555,7 +666,7 @@ mod tests {
             panic!("another command")
         };
         assert_eq!(run.pictures.images, ["a.png", "b.png"].map(PathBuf::from));
-        assert_eq!(run.pictures.task, Some(Task::SemanticSegmentation));
+        assert_eq!(run.pictures.task, Some(Purpose::Picture(Task::SemanticSegmentation)));
         for with in ["--input x.npy", "--seed 3", "--dim N=2"] {
             let both = parse(&format!("zoo run m --image a.png {with}"));
             assert_eq!(both.unwrap_err(), ErrorKind::ArgumentConflict, "{with}");
@@ -566,6 +677,25 @@ mod tests {
         }
         assert_eq!(parse("zoo run m --image a --task flow").unwrap_err(), ErrorKind::InvalidValue);
         assert_eq!(parse("zoo run m --image a --top 0").unwrap_err(), ErrorKind::ValueValidation);
+    }
+
+    #[test]
+    fn texts_and_sounds_are_fed_instead_of_tensors() {
+        let text = "zoo run m --text a --text b --seed 3 --max-new-tokens 5 --temperature 0.7 --top-k 4 --top-p 0.9";
+        let Command::Run(run) = parse(&format!("{text} --task text-generation")).unwrap().command else {
+            panic!("another command")
+        };
+        assert_eq!((run.texts.texts.len(), run.seed), (2, 3));
+        assert_eq!(run.pictures.task, Some(Purpose::Text(TextTask::TextGeneration)));
+        assert!(parse("zoo run m --image a.png --text x --labels a,b").is_ok());
+        assert!(parse("zoo run m --audio a.wav --language en --top 3").is_ok());
+        for bad in ["--text a --input x.npy", "--audio a --dim N=2", "--audio a --image b", "--text a --mask m.png"] {
+            assert!(parse(&format!("zoo run m {bad}")).is_err(), "{bad}");
+        }
+        for alone in ["--context x", "--text-pair x", "--language en", "--temperature 1", "--max-new-tokens 3"] {
+            let missing = parse(&format!("zoo run m {alone}"));
+            assert_eq!(missing.unwrap_err(), ErrorKind::MissingRequiredArgument, "{alone}");
+        }
     }
 
     #[test]

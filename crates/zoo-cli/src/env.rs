@@ -3,7 +3,7 @@
 //! | Variable | Means |
 //! |---|---|
 //! | `ZOO_HOME`, `MODELHUB_PATH` | the store; `--home` wins |
-//! | `ZOO_OFFLINE`, `HF_HUB_OFFLINE` | never use the network; the first one wins where both are set |
+//! | `ZOO_OFFLINE`, `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE` | never use the network; the first one wins where it is set |
 //! | `ZOO_LOG` | which log lines to print, as `tracing` filters |
 //! | `HF_ENDPOINT`, `ZOO_ONNX_ENDPOINT`, `ZOO_TORCH_ENDPOINT` | where the hubs are |
 //! | `ZOO_TORCHVISION_CATALOG` | what the torchvision zoo has, in place of the catalogue compiled in |
@@ -170,8 +170,13 @@ impl Surroundings {
                 Failure::usage(format!("ZOO_OFFLINE is neither yes nor no: `{text}`")).hint("write 1 or 0")
             });
         }
-        // Words that it does not know mean no to the library that this variable belongs to.
-        Ok(self.text("HF_HUB_OFFLINE")?.and_then(|text| flag(&text)).unwrap_or(false))
+        // Words that they do not know mean no to the libraries that these variables belong to.
+        for name in ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"] {
+            if self.text(name)?.and_then(|text| flag(&text)) == Some(true) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// `~/.cache`, or what the XDG variable names instead. Python's tools use it on every platform.
@@ -309,6 +314,7 @@ mod tests {
         assert!(!settings(&[]).offline);
         assert!(settings(&[("ZOO_OFFLINE", "1")]).offline);
         assert!(settings(&[("HF_HUB_OFFLINE", "YES")]).offline);
+        assert!(settings(&[("HF_HUB_OFFLINE", "0"), ("TRANSFORMERS_OFFLINE", "1")]).offline);
         assert!(!settings(&[("HF_HUB_OFFLINE", "1"), ("ZOO_OFFLINE", "off")]).offline);
         assert!(!settings(&[("HF_HUB_OFFLINE", "perhaps")]).offline);
         assert!(Settings::read(&around(&[("ZOO_OFFLINE", "perhaps")]), None, false).is_err());

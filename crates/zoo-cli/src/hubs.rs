@@ -18,6 +18,7 @@ use zoo_core::progress::Progress;
 use zoo_core::stage::{StageOptions, StagedModel, Target};
 use zoo_core::store::{Store, StoredModel};
 use zoo_core::{Zoo, ZooConfig};
+use zoo_hf::HfConfig;
 use zoo_onnx::OnnxConfig;
 use zoo_torch::TorchConfig;
 use zoo_torch::catalog::Catalog;
@@ -30,7 +31,7 @@ use crate::env::{Settings, Token};
 use crate::exit::{Exit, Failure, Result};
 
 /// The hubs by the word before the colon.
-const HUBS: [&str; 2] = [zoo_onnx::Hub::NAME, zoo_torch::Hub::NAME];
+const HUBS: [&str; 3] = [zoo_onnx::Hub::NAME, zoo_torch::Hub::NAME, zoo_hf::Hub::NAME];
 
 /// All hubs over one store.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub(crate) struct Hubs {
 enum Hub {
     Onnx(zoo_onnx::Hub),
     Torch(zoo_torch::Hub),
+    Hf(zoo_hf::Hub),
 }
 
 /// A model in the store, with the hub it came from.
@@ -50,6 +52,7 @@ enum Hub {
 pub(crate) enum Model {
     Onnx(Box<zoo_onnx::Hub>, zoo_onnx::Model),
     Torch(zoo_torch::Model),
+    Hf(zoo_hf::Model),
 }
 
 /// What was typed, and which hubs may know it, each with the handle that it would be there.
@@ -83,6 +86,18 @@ impl From<zoo_torch::Error> for Failure {
     }
 }
 
+impl From<zoo_hf::Error> for Failure {
+    fn from(error: zoo_hf::Error) -> Self {
+        match error {
+            zoo_hf::Error::Core(error) => error.into(),
+            error => {
+                let (kind, hint) = (error.kind(), error.hint());
+                Self::of(error, kind, hint)
+            }
+        }
+    }
+}
+
 impl Hubs {
     /// Opens them; nothing is connected or written.
     pub(crate) fn open(settings: &Settings, progress: Option<Arc<dyn Progress>>) -> Result<Self> {
@@ -103,12 +118,17 @@ impl Hubs {
             torch.catalog = Catalog::read(path)?;
         }
         torch.caches.clone_from(&settings.torch_caches);
+        let mut hf = HfConfig::default();
+        if let Some(url) = &settings.hf_endpoint {
+            hf.endpoint = url.clone();
+        }
+        hf.caches.clone_from(&settings.hf_caches);
 
         let mut config = ZooConfig::new(settings.home()?);
         config.offline = settings.offline;
         config.http = settings.http.clone();
         if let Some(token) = settings.hf_token.as_ref().filter(|_| !settings.offline).and_then(Token::read) {
-            match Credential::bearer(&onnx.hf_endpoint, token) {
+            match Credential::bearer(&hf.endpoint, token) {
                 Ok(credential) => config.http.credentials.push(credential),
                 // Most models need no token, so this is no reason to stop.
                 Err(error) => tracing::warn!(%error, "the Hugging Face token is not sent"),
@@ -118,8 +138,11 @@ impl Hubs {
             config = config.listening(progress);
         }
         let zoo = Zoo::open(config);
-        let all =
-            vec![Hub::Onnx(zoo_onnx::Hub::with(&zoo, onnx)), Hub::Torch(zoo_torch::Hub::with(&zoo, torch))];
+        let all = vec![
+            Hub::Onnx(zoo_onnx::Hub::with(&zoo, onnx)),
+            Hub::Torch(zoo_torch::Hub::with(&zoo, torch)),
+            Hub::Hf(zoo_hf::Hub::with(&zoo, hf)),
+        ];
         Ok(Self { zoo, all })
     }
 
@@ -135,11 +158,17 @@ impl Hubs {
 
     /// A handle, a URL or a bare name. Which model it is, only a hub can tell.
     pub(crate) fn name(&self, text: &str) -> Result<Name> {
+        if let Some(handle) = zoo_hf::Hub::spelled(text) {
+            let asked = vec![(self.hub(zoo_hf::Hub::NAME, text)?.clone(), handle?)];
+            return Ok(Name { text: text.to_owned(), asked });
+        }
         let asked = match text.parse::<Spelling>()? {
             Spelling::Handle(handle) => vec![(self.hub(handle.hub.as_str(), text)?.clone(), handle)],
             Spelling::Url(url) => {
                 let known = |hub: &Hub| hub.recognise(&url).map(|handle| (hub.clone(), handle));
-                let asked: Vec<_> = self.all.iter().filter_map(known).collect();
+                let mut asked: Vec<_> = self.all.iter().filter_map(known).collect();
+                // The ONNX Model Zoo is an organisation of Hugging Face, and knows more about its files.
+                asked.truncate(1);
                 if asked.is_empty() {
                     return Err(Failure::usage(format!("`{text}` belongs to no hub that zoo knows")).hint(
                         format!("zoo knows {}; download the file and stage it by its path", list(HUBS)),
@@ -153,7 +182,9 @@ impl Hubs {
                     None => (bare.as_str(), None),
                 };
                 let handle = |hub: &Hub| Ok((hub.clone(), Handle::new(hub.name(), name, revision)?));
-                let asked: zoo_core::Result<Vec<_>> = self.all.iter().map(handle).collect();
+                let is_repository = zoo_hf::Hub::is_bare_name(name);
+                let may_know = |hub: &&Hub| matches!(hub, Hub::Hf(_)) == is_repository;
+                let asked: zoo_core::Result<Vec<_>> = self.all.iter().filter(may_know).map(handle).collect();
                 asked.map_err(|error| if is_shaped(text) { no_such_file(text) } else { error.into() })?
             }
         };
@@ -182,10 +213,29 @@ impl Hubs {
         Ok(None)
     }
 
+    /// The same, if it has the files that the wishes need.
+    pub(crate) async fn find_for(&self, name: &Name, wishes: &Wishes) -> Result<Option<Model>> {
+        let wanted = wishes.wanted()?;
+        let has = |model: &Model| match model {
+            Model::Hf(model) => model.has(&wanted),
+            _ => true,
+        };
+        Ok(self.find(name).await?.filter(has))
+    }
+
+    /// The same, if no hub could say that there is something newer: a branch goes on, and offline nobody can be asked.
+    pub(crate) async fn settled(&self, name: &Name, wishes: &Wishes) -> Result<Option<Model>> {
+        let moves = |(hub, handle): &(Hub, Handle)| matches!(hub, Hub::Hf(_)) && !zoo_hf::Hub::is_fixed(handle);
+        if !self.offline() && name.asked.iter().any(moves) {
+            return Ok(None);
+        }
+        self.find_for(name, wishes).await
+    }
+
     /// Brings the model to the store, if it is not there yet.
-    pub(crate) async fn pull(&self, name: &Name) -> Result<Model> {
+    pub(crate) async fn pull(&self, name: &Name, wishes: &Wishes) -> Result<Model> {
         let (hub, handle) = self.one(name).await?;
-        hub.pull(handle).await.map_err(|failure| name.explain(failure))
+        hub.pull(handle, wishes).await.map_err(|failure| name.explain(failure))
     }
 
     /// Fails, before anything is fetched, where the model cannot become what is wanted.
@@ -252,7 +302,8 @@ impl Hubs {
     pub(crate) async fn list(&self, hub: Option<&str>) -> Result<Vec<Listed>> {
         let hubs = match hub {
             Some(name) => vec![self.hub(name, name)?],
-            None => self.all.iter().collect(),
+            // Hugging Face has millions; it is listed by name, and searched.
+            None => self.all.iter().filter(|hub| !matches!(hub, Hub::Hf(_))).collect(),
         };
         let mut listed = Vec::new();
         for hub in hubs {
@@ -265,15 +316,26 @@ impl Hubs {
     pub(crate) async fn search(&self, words: &str) -> Result<Vec<Listed>> {
         let mut listed = Vec::new();
         for hub in &self.all {
-            listed.extend(hub.search(words).await?);
+            match hub.search(words).await {
+                Ok(found) => listed.extend(found),
+                // What the others have does not depend on it.
+                Err(failure) if failure.exit == Exit::Network => {
+                    tracing::warn!(hub = hub.name(), error = %failure.error, "not searched");
+                }
+                Err(failure) => return Err(failure),
+            }
         }
         self.mark(listed)
     }
 
     /// Marks what is stored.
     fn mark(&self, mut listed: Vec<Listed>) -> Result<Vec<Listed>> {
-        let stored: HashSet<String> =
+        let mut stored: HashSet<String> =
             self.store().models()?.into_iter().map(|model| model.manifest.handle).collect();
+        // A line may name a model without its revision.
+        let bare = |handle: &String| handle.split_once('@').map(|(name, _)| name.to_owned());
+        let without: Vec<String> = stored.iter().filter_map(bare).collect();
+        stored.extend(without);
         for line in &mut listed {
             line.stored = stored.contains(&line.handle);
         }
@@ -285,7 +347,9 @@ impl Name {
     /// A word that looks like a path may have been meant as one; and a file may have the name that no hub knows.
     fn explain(&self, failure: Failure) -> Failure {
         // A file that is gone from the server is not found either, but its name was right.
-        if !matches!(failure.error.downcast_ref(), Some(zoo_core::Error::UnknownModel { .. })) {
+        let is_unknown = matches!(failure.error.downcast_ref(), Some(zoo_core::Error::UnknownModel { .. }))
+            || matches!(failure.error.downcast_ref(), Some(zoo_hf::Error::Missing { .. }));
+        if !is_unknown {
             return failure;
         }
         if is_shaped(&self.text) && matches!(self.text.parse(), Ok(Spelling::Bare(_))) {
@@ -304,6 +368,7 @@ impl Hub {
         match self {
             Self::Onnx(_) => zoo_onnx::Hub::NAME,
             Self::Torch(_) => zoo_torch::Hub::NAME,
+            Self::Hf(_) => zoo_hf::Hub::NAME,
         }
     }
 
@@ -312,6 +377,7 @@ impl Hub {
         match self {
             Self::Onnx(_) => zoo_onnx::Hub::NAME,
             Self::Torch(_) => zoo_torch::Hub::ECOSYSTEM,
+            Self::Hf(_) => zoo_hf::Hub::ECOSYSTEM,
         }
     }
 
@@ -319,6 +385,7 @@ impl Hub {
         match self {
             Self::Onnx(hub) => hub.recognise(url),
             Self::Torch(hub) => hub.recognise(url),
+            Self::Hf(hub) => hub.recognise(url),
         }
     }
 
@@ -326,13 +393,15 @@ impl Hub {
         Ok(match self {
             Self::Onnx(hub) => hub.find(handle).await?.map(|model| Model::Onnx(Box::new(hub.clone()), model)),
             Self::Torch(hub) => hub.find(handle).await?.map(Model::Torch),
+            Self::Hf(hub) => hub.find(handle).await?.map(Model::Hf),
         })
     }
 
-    async fn pull(&self, handle: &Handle) -> Result<Model> {
+    async fn pull(&self, handle: &Handle, wishes: &Wishes) -> Result<Model> {
         Ok(match self {
             Self::Onnx(hub) => Model::Onnx(Box::new(hub.clone()), hub.pull(handle).await?),
             Self::Torch(hub) => Model::Torch(hub.pull(handle).await?),
+            Self::Hf(hub) => Model::Hf(hub.pull(handle, &wishes.wanted()?).await?),
         })
     }
 
@@ -340,6 +409,7 @@ impl Hub {
         Ok(match self {
             Self::Onnx(hub) => hub.resolve(handle).await?.into(),
             Self::Torch(hub) => hub.resolve(handle).await?.into(),
+            Self::Hf(hub) => hub.resolve(handle).await?.into(),
         })
     }
 
@@ -347,6 +417,7 @@ impl Hub {
         Ok(match self {
             Self::Onnx(hub) => hub.list().await?.into_iter().map(Listed::from).collect(),
             Self::Torch(hub) => hub.list().await?.into_iter().map(Listed::from).collect(),
+            Self::Hf(hub) => hub.list().await?.into_iter().map(Listed::from).collect(),
         })
     }
 
@@ -354,6 +425,7 @@ impl Hub {
         Ok(match self {
             Self::Onnx(hub) => hub.search(words).await?.into_iter().map(Listed::from).collect(),
             Self::Torch(hub) => hub.search(words).await?.into_iter().map(Listed::from).collect(),
+            Self::Hf(hub) => hub.search(words).await?.into_iter().map(Listed::from).collect(),
         })
     }
 
@@ -361,6 +433,7 @@ impl Hub {
         match self {
             Self::Onnx(_) => wishes.allow_onnx(),
             Self::Torch(_) => wishes.allow_torch(true),
+            Self::Hf(_) => wishes.allow_hf(),
         }
     }
 }
@@ -371,6 +444,7 @@ impl Model {
         match self {
             Self::Onnx(_, model) => model.stored(),
             Self::Torch(model) => model.stored(),
+            Self::Hf(model) => model.stored(),
         }
     }
 
@@ -378,8 +452,8 @@ impl Model {
     pub(crate) async fn test_data(&self) -> Result<Vec<PathBuf>> {
         match self {
             Self::Onnx(hub, model) => Ok(hub.test_data(model).await?),
-            Self::Torch(model) => {
-                let message = format!("no test data are published for `{}`", model.manifest().handle);
+            Self::Torch(_) | Self::Hf(_) => {
+                let message = format!("no test data are published for `{}`", self.stored().manifest.handle);
                 Err(Failure::new(Exit::NotFound, message).hint("`zoo run` makes inputs"))
             }
         }
@@ -390,6 +464,7 @@ impl Model {
         match self {
             Self::Onnx(..) => wishes.allow_onnx(),
             Self::Torch(_) => wishes.allow_torch(true),
+            Self::Hf(_) => wishes.allow_hf(),
         }
     }
 
@@ -398,17 +473,22 @@ impl Model {
         match self {
             Self::Onnx(_, model) => Ok(model.stage(&StageOptions::to(Target::Onnx))?),
             Self::Torch(model) => Ok(model.as_it_is()?),
+            Self::Hf(model) => Ok(model.as_it_is()?),
         }
     }
 
     /// The staged forms; without a wish, the one that the files are made for.
     pub(crate) async fn stage(&self, wishes: &Wishes) -> Result<Vec<StagedModel>> {
         self.allow(wishes)?;
+        if let (Self::Hf(model), Some(onnx)) = (self, wishes.wanted()?.onnx) {
+            return Ok(model.published_onnx(&onnx)?);
+        }
         let mut staged = Vec::new();
-        for options in wishes.each(Target::Onnx) {
+        for options in wishes.each(wishes.usual()) {
             staged.push(match self {
                 Self::Onnx(_, model) => model.stage(&options)?,
                 Self::Torch(model) => model.stage(&options).await?,
+                Self::Hf(model) => model.stage(&options).await?,
             });
         }
         Ok(staged)
@@ -425,6 +505,7 @@ impl Model {
         match self {
             Self::Onnx(_, model) => Ok(model.export(out, link)?),
             Self::Torch(model) => Ok(model.export(options, out, link)?),
+            Self::Hf(model) => Ok(model.export(options, out, link)?),
         }
     }
 }
@@ -442,7 +523,11 @@ mod tests {
     }
 
     fn of(zoo: Zoo) -> Hubs {
-        let all = vec![Hub::Onnx(zoo_onnx::Hub::new(&zoo)), Hub::Torch(zoo_torch::Hub::new(&zoo))];
+        let all = vec![
+            Hub::Onnx(zoo_onnx::Hub::new(&zoo)),
+            Hub::Torch(zoo_torch::Hub::new(&zoo)),
+            Hub::Hf(zoo_hf::Hub::new(&zoo)),
+        ];
         Hubs { zoo, all }
     }
 
@@ -457,6 +542,10 @@ mod tests {
         let handle = |text: &str| hubs.name(text).unwrap().asked[0].1.to_string();
         assert_eq!(handle("onnx:mnist-12"), "onnx:mnist-12");
         assert_eq!(handle("MNIST@8"), "onnx:MNIST@8");
+        assert_eq!(handle("org/name@refs/pr/3"), "hf:org/name@refs/pr/3");
+        assert_eq!(handle("hf://org/name@main/config.json"), "hf:org/name/config.json@main");
+        assert_eq!(handle("https://huggingface.co/org/name"), "hf:org/name");
+        assert_eq!(handle("https://huggingface.co/onnxmodelzoo/mnist-8"), "onnx:mnist-8");
         let (exit, message, hint) = failure(hubs.name("onx:mnist-12"));
         assert_eq!((exit, message.as_str()), (Exit::Usage, "there is no hub `onx`"));
         assert_eq!(hint, "did you mean `onnx:mnist-12`?");

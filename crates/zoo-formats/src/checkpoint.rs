@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::file::SourceReader;
 use crate::origin::{Dictionary, Origin};
@@ -21,6 +21,10 @@ pub enum Container {
     TorchZip,
     /// What it wrote before.
     TorchLegacy,
+    /// HDF5: weights of Keras and of TensorFlow models.
+    Hdf5,
+    /// msgpack: weights of Flax models.
+    Msgpack,
 }
 
 impl fmt::Display for Container {
@@ -29,6 +33,8 @@ impl fmt::Display for Container {
             Self::Safetensors => "safetensors",
             Self::TorchZip => "PyTorch checkpoint (zip)",
             Self::TorchLegacy => "PyTorch checkpoint (legacy)",
+            Self::Hdf5 => "HDF5",
+            Self::Msgpack => "msgpack",
         })
     }
 }
@@ -61,7 +67,7 @@ impl fmt::Display for ForeignGlobal {
 /// A container whose table of contents was read. Its weights stay in the file.
 #[derive(Debug)]
 pub struct Checkpoint {
-    file: SourceReader,
+    file: Arc<SourceReader>,
     container: Container,
     content: Content,
     dictionaries: Vec<Dictionary>,
@@ -77,15 +83,19 @@ enum Content {
     Safetensors(StateDict),
     #[cfg(feature = "torch")]
     Torch { torch: Box<crate::torch::Torch>, ids: Vec<crate::pickle::Id> },
+    #[cfg(feature = "hdf5")]
+    Hdf5(crate::hdf5::Weights),
+    #[cfg(feature = "msgpack")]
+    Msgpack(crate::msgpack::Msgpack),
 }
 
-/// Opens a weight container: a safetensors file or a PyTorch checkpoint, by its bytes. Reads its table of contents and
-/// (PyTorch) the pickle, no weights.
+/// Opens a weight container: a safetensors file, a PyTorch checkpoint, or an HDF5 or msgpack file, by its bytes. Reads its
+/// table of contents and (PyTorch) the pickle, no weights.
 ///
 /// # Errors
 /// If the file cannot be read, is something else ([`Error::NotACheckpoint`] says what), or is damaged.
 pub fn open(path: &Path) -> Result<Checkpoint> {
-    let file = SourceReader::open(path)?;
+    let file = Arc::new(SourceReader::open(path)?);
     match sniff::detect(&file)? {
         #[cfg(feature = "safetensors")]
         Detected::Safetensors => {
@@ -99,16 +109,26 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
                 others: 0,
                 skipped: Vec::new(),
             };
-            Ok(Checkpoint {
+            let content = Content::Safetensors(weights);
+            Ok(Checkpoint::of_one(file, Container::Safetensors, content, dictionary, Vec::new()))
+        }
+        #[cfg(feature = "hdf5")]
+        Detected::Hdf5 => {
+            let weights = crate::hdf5::Weights::read(&file)?;
+            let (dictionary, beside) = (weights.dictionary(), weights.beside().to_vec());
+            Ok(Checkpoint::of_one(file, Container::Hdf5, Content::Hdf5(weights), dictionary, beside))
+        }
+        #[cfg(feature = "msgpack")]
+        Detected::Msgpack => {
+            let msgpack = crate::msgpack::Msgpack::read(&file)?;
+            let dictionary = msgpack.dictionary();
+            Ok(Checkpoint::of_one(
                 file,
-                container: Container::Safetensors,
-                content: Content::Safetensors(weights),
-                dictionaries: vec![dictionary.clone()],
-                origin: Origin { taken: Some(dictionary), beside: Vec::new() },
-                foreign: Vec::new(),
-                warnings: Vec::new(),
-                taken: OnceLock::new(),
-            })
+                Container::Msgpack,
+                Content::Msgpack(msgpack),
+                dictionary,
+                Vec::new(),
+            ))
         }
         #[cfg(feature = "torch")]
         Detected::TorchZip(archive) => {
@@ -124,6 +144,10 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
         Detected::Other(looks) => Err(Error::NotACheckpoint { path: path.to_owned(), looks }),
         #[cfg(not(feature = "safetensors"))]
         Detected::Safetensors => Err(Error::LeftOut { path: path.to_owned(), container: "safetensors" }),
+        #[cfg(not(feature = "hdf5"))]
+        Detected::Hdf5 => Err(Error::LeftOut { path: path.to_owned(), container: "hdf5" }),
+        #[cfg(not(feature = "msgpack"))]
+        Detected::Msgpack => Err(Error::LeftOut { path: path.to_owned(), container: "msgpack" }),
         #[cfg(not(feature = "torch"))]
         Detected::TorchLegacy => Err(Error::LeftOut { path: path.to_owned(), container: "torch" }),
         Detected::TorchZipUnread(None) => Err(Error::LeftOut { path: path.to_owned(), container: "torch" }),
@@ -131,8 +155,33 @@ pub fn open(path: &Path) -> Result<Checkpoint> {
 }
 
 impl Checkpoint {
+    /// A container that has one dictionary.
+    #[cfg(any(feature = "hdf5", feature = "msgpack", feature = "safetensors"))]
+    fn of_one(
+        file: Arc<SourceReader>,
+        container: Container,
+        content: Content,
+        dictionary: Dictionary,
+        beside: Vec<String>,
+    ) -> Self {
+        Self {
+            file,
+            container,
+            content,
+            dictionaries: vec![dictionary.clone()],
+            origin: Origin { taken: Some(dictionary), beside },
+            foreign: Vec::new(),
+            warnings: Vec::new(),
+            taken: OnceLock::new(),
+        }
+    }
+
     #[cfg(feature = "torch")]
-    fn of_torch(file: SourceReader, container: Container, mut torch: crate::torch::Torch) -> Result<Self> {
+    fn of_torch(
+        file: Arc<SourceReader>,
+        container: Container,
+        mut torch: crate::torch::Torch,
+    ) -> Result<Self> {
         let contents = torch.contents(&file)?;
         let warnings = std::mem::take(&mut torch.warnings);
         Ok(Self {
@@ -202,6 +251,14 @@ impl Checkpoint {
             Content::Safetensors(weights) if path.is_empty() => Ok(weights.clone()),
             #[cfg(feature = "safetensors")]
             Content::Safetensors(_) => Err(missing()),
+            #[cfg(feature = "hdf5")]
+            Content::Hdf5(weights) if self.paths() == [path] => weights.take(&self.file),
+            #[cfg(feature = "hdf5")]
+            Content::Hdf5(_) => Err(missing()),
+            #[cfg(feature = "msgpack")]
+            Content::Msgpack(msgpack) if path.is_empty() => msgpack.take(&self.file),
+            #[cfg(feature = "msgpack")]
+            Content::Msgpack(_) => Err(missing()),
             #[cfg(feature = "torch")]
             Content::Torch { torch, ids } => {
                 let mut all = self.dictionaries.iter().zip(ids);
@@ -232,6 +289,11 @@ impl Checkpoint {
         match &self.content {
             #[cfg(feature = "safetensors")]
             Content::Safetensors(_) => Ok(Vec::new()),
+            // What has a checksum was compared when it was read.
+            #[cfg(feature = "hdf5")]
+            Content::Hdf5(_) => Ok(Vec::new()),
+            #[cfg(feature = "msgpack")]
+            Content::Msgpack(_) => Ok(Vec::new()),
             #[cfg(feature = "torch")]
             Content::Torch { torch, .. } => torch.check(&self.file),
         }
@@ -246,6 +308,10 @@ impl Checkpoint {
         let kind = match &self.content {
             #[cfg(feature = "safetensors")]
             Content::Safetensors(_) => self.container.to_string(),
+            #[cfg(feature = "hdf5")]
+            Content::Hdf5(_) => self.container.to_string(),
+            #[cfg(feature = "msgpack")]
+            Content::Msgpack(_) => self.container.to_string(),
             #[cfg(feature = "torch")]
             Content::Torch { torch, .. } => torch.root_kind(),
         };

@@ -67,6 +67,19 @@ pub enum Error {
         problem: String,
     },
 
+    /// A file of another container contradicts itself, or was cut short.
+    #[error("{} is a damaged {container} file: {problem} (at byte {offset})", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The container.
+        container: &'static str,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        problem: String,
+    },
+
     /// A pickle that is cut short, damaged, or not of the kind that PyTorch writes.
     #[error("{pickle} cannot be read: {problem} (at byte {offset}, {opcode})")]
     Pickle {
@@ -161,7 +174,7 @@ impl Error {
             }
             Self::NotACheckpoint { looks, .. } => return looks.hint().map(str::to_owned),
             Self::LeftOut { container, .. } => format!("build zoo-formats with the feature \"{container}\""),
-            Self::Zip { .. } | Self::Legacy { .. } => {
+            Self::Zip { .. } | Self::Legacy { .. } | Self::Damaged { .. } => {
                 "fetch the file again and compare its SHA-256 with the published one".to_owned()
             }
             Self::Pickle { .. } => {
@@ -199,7 +212,7 @@ pub struct Refusals {
 
 impl Refusals {
     /// Adds one.
-    #[cfg(feature = "torch")]
+    #[cfg(any(feature = "hdf5", feature = "msgpack", feature = "torch"))]
     pub(crate) fn push(&mut self, name: &str, problem: impl Into<String>) {
         self.count += 1;
         if self.named.len() < crate::limits::MAX_NAMED_PROBLEMS {

@@ -83,6 +83,30 @@ pub const OWNED_PER_FILE_BYTE: u64 = 8;
 /// The largest table of contents of a safetensors file: that of the reference implementation.
 pub const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
 
+/// The largest object header of an HDF5 file: old files keep all attributes of an object in it, each up to 64 KB.
+pub const MAX_OBJECT_HEADER: u64 = 16 << 20;
+
+/// The largest attribute of an HDF5 file, and all texts of one together. The largest that occurs is the configuration of a
+/// whole Keras model, a few megabytes.
+pub const MAX_ATTRIBUTE_BYTES: u64 = 64 << 20;
+
+/// Attributes of one object of an HDF5 file: Keras writes a handful.
+pub const MAX_ATTRIBUTES: u64 = 1 << 16;
+
+/// The largest table of contents of a TensorFlow bundle: about a hundred bytes for each tensor.
+pub const MAX_INDEX_BYTES: u64 = 128 << 20;
+
+/// The largest graph of TensorFlow: what protobuf allows.
+pub const MAX_GRAPH_BYTES: u64 = i32::MAX as u64;
+
+/// Messages and texts of a graph, each up to two hundred bytes in memory. A node has about twenty; the largest published graphs have a
+/// hundred thousand nodes.
+pub const MAX_GRAPH_MESSAGES: usize = 4_000_000;
+
+/// The largest chunk of an HDF5 dataset, beyond [`OWNED_PER_FILE_BYTE`] for each byte of the file. The library chooses chunks
+/// below 1 MB by itself.
+pub const CHUNK_BYTES: u64 = 8 << 20;
+
 /// Tensors that one error names before it only counts the rest.
 pub const MAX_NAMED_PROBLEMS: usize = 10;
 

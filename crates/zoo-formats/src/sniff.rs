@@ -71,8 +71,6 @@ pub enum Looks {
     Gzip,
     /// Another compressed file: bzip2, xz, zstd, 7z, rar.
     Compressed,
-    /// An HDF5 file.
-    Hdf5,
     /// A protobuf message that begins as ONNX models do.
     Onnx,
     /// A TensorFlow Lite model.
@@ -99,6 +97,8 @@ pub fn sniff(path: &Path) -> Result<Sniffed> {
         Detected::TorchZip(_) => Sniffed::Container(Container::TorchZip),
         Detected::TorchZipUnread(_) => Sniffed::Container(Container::TorchZip),
         Detected::TorchLegacy => Sniffed::Container(Container::TorchLegacy),
+        Detected::Hdf5 => Sniffed::Container(Container::Hdf5),
+        Detected::Msgpack => Sniffed::Container(Container::Msgpack),
         Detected::Other(looks) => Sniffed::Other(looks),
     })
 }
@@ -111,6 +111,8 @@ pub(crate) enum Detected {
     /// A checkpoint whose archive is damaged, or (in a build without its reader) any.
     TorchZipUnread(Option<crate::Error>),
     TorchLegacy,
+    Hdf5,
+    Msgpack,
     Other(Looks),
 }
 
@@ -126,10 +128,15 @@ pub(crate) fn detect(file: &SourceReader) -> Result<Detected> {
             Detected::Other(Looks::Zip)
         });
     }
-    Ok(if head.first() == Some(&0x80) {
-        if is_legacy(&head) { Detected::TorchLegacy } else { Detected::Other(Looks::Pickle) }
-    } else if is_safetensors(&head) {
+    Ok(if is_safetensors(&head) {
+        // First, because the length of its header can begin like anything: like a pickle, for one.
         Detected::Safetensors
+    } else if head.first() == Some(&0x80) {
+        if is_legacy(&head) { Detected::TorchLegacy } else { Detected::Other(Looks::Pickle) }
+    } else if head.starts_with(b"\x89HDF\r\n\x1a\n") {
+        Detected::Hdf5
+    } else if is_msgpack(file, &head) {
+        Detected::Msgpack
     } else if head.get(257..262) == Some(b"ustar") {
         Detected::Other(tar(file)?)
     } else {
@@ -149,6 +156,17 @@ fn is_legacy(head: &[u8]) -> bool {
     const NUMBER: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
     let body = head.get(2..).unwrap_or_default();
     body.strip_prefix(b"\x95\x0d\0\0\0\0\0\0\0").unwrap_or(body).starts_with(NUMBER)
+}
+
+#[cfg(feature = "msgpack")]
+fn is_msgpack(file: &SourceReader, _: &[u8]) -> bool {
+    crate::msgpack::looks_like(file)
+}
+
+/// Without the reader: a map with text as its first key.
+#[cfg(not(feature = "msgpack"))]
+fn is_msgpack(_: &SourceReader, head: &[u8]) -> bool {
+    matches!(head, [0x81..=0x8f, 0xa1..=0xbf, ..] | [0xde, _, _, 0xa1..=0xbf, ..])
 }
 
 #[cfg(feature = "torch")]
@@ -240,8 +258,6 @@ impl Looks {
             if mar_in_gzip(head) { Self::TorchServe } else { Self::Gzip }
         } else if compressed.iter().any(|magic| head.starts_with(magic)) {
             Self::Compressed
-        } else if head.starts_with(b"\x89HDF\r\n\x1a\n") {
-            Self::Hdf5
         } else if head.starts_with(b"\x93NUMPY") {
             Self::Numpy
         } else if head.starts_with(b"GGUF") {
@@ -292,7 +308,7 @@ impl Looks {
             Self::TorchTar | Self::Pickle | Self::TextPickle => {
                 "load it where you trust it and save the weights again: torch.save(model.state_dict(), path)"
             }
-            Self::Keras | Self::Npz | Self::Hdf5 | Self::TfLite | Self::Numpy | Self::Gguf => {
+            Self::Keras | Self::Npz | Self::TfLite | Self::Numpy | Self::Gguf => {
                 "it is another framework's file"
             }
             Self::Onnx => "it is a model already; it needs no checkpoint",
@@ -328,7 +344,6 @@ impl fmt::Display for Looks {
             Self::Tar => "a tar archive",
             Self::Gzip => "a gzip file",
             Self::Compressed => "a compressed file",
-            Self::Hdf5 => "an HDF5 file, perhaps a Keras model",
             Self::Onnx => "a protobuf file, perhaps an ONNX model",
             Self::TfLite => "a TensorFlow Lite model",
             Self::Numpy => "a numpy array",

@@ -95,12 +95,13 @@ impl StateDict {
         self.entries.is_empty()
     }
 
-    /// What the container notes beside the weights: `format` in safetensors files. Empty for PyTorch checkpoints.
+    /// What the container notes beside the weights: `format` in safetensors files, `keras_version` and `backend` in HDF5
+    /// files of Keras. Empty for the others.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    #[cfg(feature = "safetensors")]
+    #[cfg(any(feature = "hdf5", feature = "safetensors"))]
     pub(crate) fn set_metadata(&mut self, metadata: BTreeMap<String, String>) {
         self.metadata = metadata;
     }

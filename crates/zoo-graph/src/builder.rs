@@ -392,7 +392,7 @@ impl Builder {
     ) -> Result<Vec<Val>> {
         let outputs = self.node(op, inputs, attributes, made)?;
         if let Some(node) = self.graph.nodes.last_mut() {
-            node.domain = CONTRIB_DOMAIN.to_owned();
+            CONTRIB_DOMAIN.clone_into(&mut node.domain);
         }
         Ok(outputs)
     }

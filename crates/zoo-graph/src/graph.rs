@@ -206,6 +206,14 @@ impl Value {
     }
 }
 
+impl Branch {
+    /// What its nodes use from outside: as they call it, and what the node around it has in its place.
+    pub fn captured<'b>(&'b self, node: &'b Node) -> impl Iterator<Item = (Val, Option<Val>)> + 'b {
+        let outside = node.inputs.iter().skip(self.first).copied();
+        self.captures.iter().copied().zip(outside)
+    }
+}
+
 impl Node {
     /// The graphs inside it.
     pub fn branches(&self) -> impl Iterator<Item = &Branch> {

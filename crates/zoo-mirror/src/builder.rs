@@ -1,8 +1,10 @@
 //! Filling a mirror before it starts, the way one fills a registry.
 
+mod hugging_face;
+
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -12,10 +14,11 @@ use crate::Error;
 use crate::content::Content;
 use crate::faults::FaultRule;
 use crate::hubs::github::{GitFile, GitHub, GitRepo};
-use crate::hubs::huggingface::{Access, HubFile, HubRepo, HuggingFace};
-use crate::hubs::pointer_text;
+use crate::hubs::huggingface::{HuggingFace, Quota};
 use crate::hubs::torch::{Torch, TorchFile};
 use crate::server::{Contents, Mirror};
+
+pub use hugging_face::HfRepoBuilder;
 
 /// The real hub answers a thousand entries a page.
 const PAGE_SIZE: usize = 1000;
@@ -42,87 +45,9 @@ pub struct MirrorBuilder {
     rules: Vec<FaultRule>,
     pace: Option<u64>,
     page_size: Option<usize>,
+    quota: Option<Quota>,
     first_port: Option<u16>,
     error: Option<Error>,
-}
-
-/// A repository of the Hugging Face hub being filled.
-#[derive(Debug, Clone, Default)]
-pub struct HfRepoBuilder {
-    files: BTreeMap<String, (Content, bool)>,
-    access: Access,
-    tags: Vec<String>,
-    pipeline_tag: Option<String>,
-    library: Option<String>,
-    downloads: u64,
-}
-
-impl HfRepoBuilder {
-    /// A large file: served by the content network.
-    #[must_use]
-    pub fn lfs_file(mut self, path: impl Into<String>, content: impl Into<Content>) -> Self {
-        self.files.insert(path.into(), (content.into(), true));
-        self
-    }
-
-    /// A small file: kept in git and served by the hub.
-    #[must_use]
-    pub fn small_file(mut self, path: impl Into<String>, content: impl Into<Content>) -> Self {
-        self.files.insert(path.into(), (content.into(), false));
-        self
-    }
-
-    /// Who may read it.
-    #[must_use]
-    pub fn access(mut self, access: Access) -> Self {
-        self.access = access;
-        self
-    }
-
-    /// Tags, by which the search filters.
-    #[must_use]
-    pub fn tags(mut self, tags: &[&str]) -> Self {
-        self.tags.extend(tags.iter().map(|tag| (*tag).to_owned()));
-        self
-    }
-
-    /// The task, and the library that reads it.
-    #[must_use]
-    pub fn kind(mut self, pipeline_tag: &str, library: &str) -> Self {
-        self.pipeline_tag = Some(pipeline_tag.to_owned());
-        self.library = Some(library.to_owned());
-        self
-    }
-
-    /// How often it was downloaded, by which the search sorts.
-    #[must_use]
-    pub fn downloads(mut self, downloads: u64) -> Self {
-        self.downloads = downloads;
-        self
-    }
-
-    fn build(self, id: &str, known: &mut Known) -> Result<HubRepo, Error> {
-        let mut files = BTreeMap::new();
-        let mut listing = id.to_owned();
-        for (path, (content, large)) in self.files {
-            let digests = known.digests(&content)?;
-            let sha256 = digests.sha256().hex();
-            let own = digests.git_blob().map(|d| d.hex()).unwrap_or_default();
-            let blob = if large { blob_id(pointer_text(&sha256, content.len()).as_bytes()) } else { own };
-            let _ = write!(listing, "\n{path} {sha256}");
-            files.insert(path, HubFile { content, sha256, blob, large });
-        }
-        Ok(HubRepo {
-            commit: blob_id(listing.as_bytes()),
-            files,
-            access: self.access,
-            tags: self.tags,
-            pipeline_tag: self.pipeline_tag,
-            library: self.library,
-            downloads: self.downloads,
-            likes: self.downloads / 100,
-        })
-    }
 }
 
 /// A further model of the ONNX Model Zoo, made by a test instead of read from the fixtures.
@@ -171,6 +96,27 @@ impl MirrorBuilder {
     pub fn hf_repo(mut self, id: &str, fill: impl FnOnce(HfRepoBuilder) -> HfRepoBuilder) -> Self {
         let repo = self.repos.remove(id).unwrap_or_default();
         self.repos.insert(id.to_owned(), fill(repo));
+        self
+    }
+
+    /// A repository of the Hugging Face hub with every file below a folder, large or small as the hub would have it.
+    #[must_use]
+    pub fn hf_repo_from_folder(mut self, id: &str, folder: &Path) -> Self {
+        match self.repos.remove(id).unwrap_or_default().folder(folder) {
+            Ok(repo) => {
+                self.repos.insert(id.to_owned(), repo);
+            }
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
+        self
+    }
+
+    /// The hub answers only so many requests in each window of so many seconds; then 429, with the wait in `RateLimit` alone.
+    #[must_use]
+    pub fn hf_quota(mut self, requests: u64, seconds: u64) -> Self {
+        self.quota = Some(Quota::new(requests, seconds));
         self
     }
 
@@ -263,12 +209,18 @@ impl MirrorBuilder {
         let mut repos = BTreeMap::new();
         for (id, repo) in self.repos {
             let built = repo.build(&id, &mut known)?;
-            repos.insert(id, built);
+            repos.insert(id, Arc::new(built));
         }
         let tokens = self.tokens.into_iter().map(|(token, ids)| (token, ids.into_iter().collect())).collect();
         let page_size = self.page_size.unwrap_or(PAGE_SIZE);
-        let hugging_face =
-            HuggingFace { repos, renamed: self.renamed, tokens, page_size, ..HuggingFace::default() };
+        let hugging_face = HuggingFace {
+            repos: RwLock::new(repos),
+            renamed: self.renamed,
+            tokens,
+            page_size,
+            quota: self.quota,
+            ..HuggingFace::default()
+        };
         Mirror::start(Contents {
             hugging_face,
             github: GitHub { repos: self.github },

@@ -75,6 +75,15 @@ impl Content {
         self.len() == 0
     }
 
+    /// All of it, in memory.
+    pub fn bytes(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < self.len() {
+            bytes.extend_from_slice(&self.read(bytes.len() as u64, self.len())?);
+        }
+        Ok(bytes)
+    }
+
     /// Some bytes from `at` on, at least one and at most to `end`.
     pub(crate) fn read(&self, at: u64, end: u64) -> std::io::Result<Bytes> {
         let end = end.min(self.len()).min(at + FRAME);

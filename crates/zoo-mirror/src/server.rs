@@ -224,6 +224,16 @@ impl Mirror {
         self.endpoint(Role::Torch)
     }
 
+    /// Puts a new commit on the `main` of a repository of the Hugging Face hub: what it held, changed by `change`. The commit before
+    /// stays, as it does on the hub. Answers the new one's id.
+    pub fn hf_push(
+        &self,
+        id: &str,
+        change: impl FnOnce(crate::HfRepoBuilder) -> crate::HfRepoBuilder,
+    ) -> Result<String, Error> {
+        self.state.hugging_face.push(id, change)
+    }
+
     /// The proxy, for clients that cannot be told another address (`HTTPS_PROXY`).
     pub fn proxy_url(&self) -> String {
         self.endpoint(Role::Proxy)

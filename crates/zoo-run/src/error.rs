@@ -165,6 +165,49 @@ pub enum Error {
         problem: String,
     },
 
+    /// A settings file that cannot be read, or says what cannot be.
+    #[error("{} cannot be used: {problem}", file.display())]
+    Settings {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A tokenizer that cannot be made of what is there.
+    #[error("no tokenizer can be made of {}: {problem}", place.display())]
+    Tokenizer {
+        /// The file or folder.
+        place: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+
+    /// Texts that cannot be used as they are.
+    #[error("the texts cannot be used: {problem}")]
+    Texts {
+        /// Why not.
+        problem: String,
+    },
+
+    /// A task that the model, or what is known of it, does not allow.
+    #[error("{task} cannot be done: {problem}")]
+    Task {
+        /// The task.
+        task: &'static str,
+        /// What is lacking.
+        problem: String,
+    },
+
+    /// A sound that cannot be read or used.
+    #[error("cannot use {sound} as a sound: {problem}")]
+    Sound {
+        /// The file.
+        sound: String,
+        /// What is wrong.
+        problem: String,
+    },
+
     /// ONNX Runtime's library was not found.
     #[error("ONNX Runtime's shared library was not found: {searched}")]
     NoLibrary {
@@ -276,6 +319,12 @@ impl Error {
             Self::Labels { .. } => {
                 "`--labels` takes a file with one label per line, or a JSON array, for each class in order".to_owned()
             }
+            Self::Tokenizer { .. } => {
+                "tokenizer.json is what serves best; vocab.txt of BERT's kind and vocab.json with merges.txt of GPT-2's and \
+                 RoBERTa's do too, each beside tokenizer_config.json"
+                    .to_owned()
+            }
+            Self::Sound { .. } => "WAV files are read; other formats can be converted to WAV".to_owned(),
             Self::NoLibrary { .. } => INSTALL.to_owned(),
             Self::UnusableLibrary { .. } | Self::OldLibrary { .. } => {
                 format!("remove it or name another one; to get one, {INSTALL}")
@@ -291,6 +340,11 @@ impl Error {
     pub(crate) fn file(action: &'static str, path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
+    }
+
+    #[cfg(feature = "text")]
+    pub(crate) fn settings(file: &std::path::Path, problem: impl Into<String>) -> Self {
+        Self::Settings { file: file.to_owned(), problem: problem.into() }
     }
 
     #[cfg(feature = "image")]

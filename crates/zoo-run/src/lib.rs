@@ -6,6 +6,9 @@
 //! - [`data`]: tensors from files (`.npy`, `.npz`, ONNX `.pb`), from published test data sets, or made from the model's
 //!   declared shapes; and which tensor goes into which port.
 //! - `image` (a feature): pictures in, by a model's recipe, and labels and masks out.
+//! - `text` (a feature): texts in, labels, spans, embeddings and answers out; `generate` (with `ort`): texts written on, token by
+//!   token.
+//! - `audio` (a feature): sounds in, what is said in them and what they are out.
 //! - [`compare`]: whether an output is the expected one, by a rule that small outputs cannot slip through.
 //! - [`limits`]: how much a file or a shape may ask for.
 //!
@@ -36,21 +39,35 @@
 //! Architecture invariant: this crate knows tensors and graphs, and neither hubs nor the store. It reads no environment
 //! variable and prints nothing; what an engine logs goes to `tracing`.
 
+#[cfg(feature = "audio")]
+pub mod audio;
 pub mod compare;
+#[cfg(feature = "text")]
+mod config;
 pub mod data;
 mod error;
-#[cfg(any(feature = "ort", feature = "tract"))]
+#[cfg(feature = "text")]
+mod files;
+#[cfg(all(feature = "text", feature = "ort"))]
+pub mod generate;
+#[cfg(any(feature = "ort", feature = "tract", feature = "text"))]
 mod guard;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod limits;
 #[cfg(any(feature = "ort", feature = "tract"))]
 mod model;
+#[cfg(feature = "text")]
+mod numbers;
 #[cfg(feature = "ort")]
 pub mod ort;
+#[cfg(feature = "text")]
+pub mod text;
 #[cfg(feature = "tract")]
 pub mod tract;
 
+#[cfg(feature = "text")]
+pub use config::{ModelConfig, Problem};
 pub use error::{Error, Result};
 
 /// A tensor and its name; the name is empty where the source has none.

@@ -34,3 +34,18 @@ pub const MAX_PICTURE_BYTES: u64 = 1 << 30;
 
 /// The most steps of a recipe. Those of all known models have four.
 pub const MAX_RECIPE_STEPS: usize = 32;
+
+/// The most bytes of a settings file: `config.json`, `tokenizer_config.json`. Those with a hundred thousand labels have ten million.
+pub const MAX_SETTINGS_BYTES: u64 = 32 << 20;
+
+/// The most bytes of a tokenizer or a vocabulary. The largest that is widely used (256,000 pieces and their merges) has 35 million.
+pub const MAX_TOKENIZER_BYTES: u64 = 512 << 20;
+
+/// The most bytes of one text. Tokenizers hold some hundred bytes for each of them.
+pub const MAX_TEXT_BYTES: usize = 16 << 20;
+
+/// The most tokens that one text may be written on to, whatever settings or options say.
+pub const MAX_NEW_TOKENS: usize = 1 << 20;
+
+/// The most bytes of samples in one sound: an hour at 48 kHz in 32-bit stereo has 1.4 billion.
+pub const MAX_SOUND_BYTES: u64 = 2 << 30;

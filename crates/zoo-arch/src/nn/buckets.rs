@@ -39,11 +39,7 @@ impl Buckets {
             (exact + share as usize).min(half - 1)
         };
         let before = (1..=longest).rev().map(bucket);
-        let behind = (0..=longest).map(|away| match (both_ways, away) {
-            (_, 0) => 0,
-            (true, away) => half + bucket(away),
-            (false, _) => 0,
-        });
+        let behind = (0..=longest).map(|away| if both_ways && away > 0 { half + bucket(away) } else { 0 });
         Ok(before.chain(behind).map(|bucket| bucket as i64).collect())
     }
 }
@@ -53,7 +49,12 @@ impl Buckets {
 /// # Errors
 /// If the table has too few rows, or the buckets make no sense.
 #[track_caller]
-pub fn bucket_bias(g: &mut Builder, table: Val, (queries, keys): (Val, Val), buckets: Buckets) -> Result<Val> {
+pub fn bucket_bias(
+    g: &mut Builder,
+    table: Val,
+    (queries, keys): (Val, Val),
+    buckets: Buckets,
+) -> Result<Val> {
     // One row for each distance, which runtimes make when they load the graph.
     let rows = g.take_along(table, 0, &buckets.of_distances()?)?;
     let (queries, keys) = (g.unsqueeze(queries, 1)?, g.unsqueeze(keys, 0)?);
@@ -78,9 +79,15 @@ mod tests {
         let of = both.of_distances().unwrap();
         let at = |distance: i64| of[(distance + 128) as usize];
         assert_eq!([0, -1, -7, -8, -11, -12, -16, -128].map(at), [0, 1, 7, 8, 8, 9, 10, 15]);
-        assert_eq!([1, 7, 15, 16, 31, 32, 63, 64, 90, 91, 128].map(at), [17, 23, 25, 26, 27, 28, 29, 30, 30, 31, 31]);
+        assert_eq!(
+            [1, 7, 15, 16, 31, 32, 63, 64, 90, 91, 128].map(at),
+            [17, 23, 25, 26, 27, 28, 29, 30, 30, 31, 31]
+        );
         let one = Buckets { both_ways: false, ..both }.of_distances().unwrap();
-        assert_eq!([one[0], one[127], one[128 - 15], one[128 - 16], one[129], one[256]], [31, 1, 15, 16, 0, 0]);
+        assert_eq!(
+            [one[0], one[127], one[128 - 15], one[128 - 16], one[129], one[256]],
+            [31, 1, 15, 16, 0, 0]
+        );
     }
 
     #[test]

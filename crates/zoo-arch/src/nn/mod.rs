@@ -1,6 +1,7 @@
 //! The blocks that families share, with the weight names of `torch.nn`.
 
 mod activation;
+mod alibi;
 mod attention;
 mod buckets;
 mod conv;
@@ -18,6 +19,7 @@ mod tokens;
 mod windows;
 
 pub use activation::activate_by_name;
+pub use alibi::{alibi_bias, alibi_slopes};
 pub use attention::{Attention, Similarity, attend, attend_each};
 pub use buckets::{Buckets, bucket_bias};
 pub use conv::{

@@ -20,7 +20,13 @@ type Taps = Vec<(usize, f64)>;
 /// From `values` `[height, width, channels]` of the size `from` to the size `to`. Sums are in double precision.
 ///
 /// `values` has to hold as many numbers as `from` and `channels` say; where it does not, what is missing counts as nothing.
-pub fn resample(values: &[f32], channels: usize, from: [usize; 2], to: [usize; 2], filter: Filter) -> Vec<f32> {
+pub fn resample(
+    values: &[f32],
+    channels: usize,
+    from: [usize; 2],
+    to: [usize; 2],
+    filter: Filter,
+) -> Vec<f32> {
     if channels == 0 || from.contains(&0) {
         return Vec::new();
     }
@@ -81,7 +87,9 @@ fn antialiased(place: usize, from: usize, scale: f64) -> Taps {
     let weight = |near: usize| (near, cubic((near as f64 - centre + 0.5) / wide, -0.5));
     let mut taps: Taps = (first..end).map(weight).collect();
     let total: f64 = taps.iter().map(|tap| tap.1).sum();
-    taps.iter_mut().for_each(|tap| tap.1 /= total);
+    for tap in &mut taps {
+        tap.1 /= total;
+    }
     taps
 }
 
@@ -130,7 +138,13 @@ mod tests {
     }
 
     const LINEAR: &[f32] = &[2.0, 2.75, 2.875, 5.125, 3.75, 7.5];
-    const CUBIC: &[f32] = &[0.313917, 2.732236, 5.173611, 3.178736, 1.029361, 2.356, 2.974, 4.0, 5.026, 5.644, 4.398083, 3.215764, 2.826389, 6.873264, 10.258639];
-    const FEWER: &[f32] = &[2.964687, 5.035313];
-    const MORE: &[f32] = &[0.576493, 3.767835, 4.094555, 1.351826, 2.421642, 3.334892, 4.665108, 5.578358, 4.266791, 2.90195, 5.23566, 9.80489];
+    const CUBIC: &[f32] = &[
+        0.313_917, 2.732_236, 5.173_611, 3.178_736, 1.029_361, 2.356, 2.974, 4.0, 5.026, 5.644, 4.398_083,
+        3.215_764, 2.826_389, 6.873_264, 10.258_639,
+    ];
+    const FEWER: &[f32] = &[2.964_687, 5.035_313];
+    const MORE: &[f32] = &[
+        0.576_493, 3.767_835, 4.094_555, 1.351_826, 2.421_642, 3.334_892, 4.665_108, 5.578_358, 4.266_791,
+        2.901_95, 5.235_66, 9.804_89,
+    ];
 }

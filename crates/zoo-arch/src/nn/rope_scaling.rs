@@ -67,7 +67,13 @@ impl Rope {
     ///
     /// # Errors
     /// As [`Rope::of`].
-    pub fn scaled(config: &Config, own: &Config, theta: f64, head: usize, defaults: RopeDefaults) -> Result<Self> {
+    pub fn scaled(
+        config: &Config,
+        own: &Config,
+        theta: f64,
+        head: usize,
+        defaults: RopeDefaults,
+    ) -> Result<Self> {
         let partial = config.number(&["partial_rotary_factor"], defaults.partial)?;
         let partial = own.number(&["partial_rotary_factor"], partial)?;
         if !(0.0..=1.0).contains(&partial) || theta <= 0.0 {
@@ -88,16 +94,22 @@ impl Rope {
                 let factor = needed(own, "factor")? as f32;
                 (Frequencies::Fixed(plain.into_iter().map(|f| f / factor).collect()), 1.0)
             }
-            "dynamic" if dim <= 2 => return Error::unsupported("a rotary base that grows, for one pair of features"),
+            "dynamic" if dim <= 2 => {
+                return Error::unsupported("a rotary base that grows, for one pair of features");
+            }
             "dynamic" => {
                 let factor = needed(own, "factor")?;
                 (Frequencies::Growing { theta, factor, limit: max, dim }, 1.0)
             }
             "llama3" => (Frequencies::Fixed(by_wavelength(own, plain)?), 1.0),
             "yarn" => {
-                let original = own.size_if(&["original_max_position_embeddings"])?.filter(|&n| n > 0).unwrap_or(max);
+                let original =
+                    own.size_if(&["original_max_position_embeddings"])?.filter(|&n| n > 0).unwrap_or(max);
                 let factor = needed(own, "factor")?;
-                (Frequencies::Fixed(yarn(own, theta, dim, original, factor)?), yarn_scale(own, factor)? as f32)
+                (
+                    Frequencies::Fixed(yarn(own, theta, dim, original, factor)?),
+                    yarn_scale(own, factor)? as f32,
+                )
             }
             "longrope" => long(config, own, theta, dim, max, defaults.original)?,
             _ => return Ok(own.unsupported(if own.has("rope_type") { "rope_type" } else { "type" })?),
@@ -137,7 +149,8 @@ impl Rope {
                 let length = g.maximum(length, most)?;
                 let length = g.cast(length, DType::F32)?;
                 let (factor, limit) = (*factor, *limit as f64);
-                let (slope, limit) = (g.float("rotary_slope", factor as f32), g.float("rotary_original", limit as f32));
+                let (slope, limit) =
+                    (g.float("rotary_slope", factor as f32), g.float("rotary_original", limit as f32));
                 let less = g.float("rotary_less", (factor - 1.0) as f32);
                 let power = g.float("rotary_power", *dim as f32 / (*dim as f32 - 2.0));
                 let growth = g.mul(length, slope)?;
@@ -230,7 +243,11 @@ fn long(
     original: Option<usize>,
 ) -> Result<(Frequencies, f32)> {
     let outer = config.size_if(&["original_max_position_embeddings"])?;
-    let inner = if config.has("rope_parameters") { own.size_if(&["original_max_position_embeddings"])? } else { None };
+    let inner = if config.has("rope_parameters") {
+        own.size_if(&["original_max_position_embeddings"])?
+    } else {
+        None
+    };
     let original = outer.or(inner).or(original).filter(|&original| original > 0);
     let (limit, factor) = match original {
         Some(original) => (original, max as f64 / original as f64),
@@ -245,7 +262,11 @@ fn long(
     let stretched = |name: &str| -> Result<Vec<f32>> {
         let Some(factors) = own.numbers(name)? else { return Ok(own.missing(name)?) };
         if factors.len() != dim / 2 {
-            return Error::unsupported(format!("`{name}` with {} numbers for {} features", factors.len(), dim / 2));
+            return Error::unsupported(format!(
+                "`{name}` with {} numbers for {} features",
+                factors.len(),
+                dim / 2
+            ));
         }
         let wavelength = |pair: usize| (theta as f32).powf((2 * pair) as f32 / dim as f32);
         Ok(factors.iter().enumerate().map(|(pair, &by)| (by as f32 * wavelength(pair)).recip()).collect())
@@ -260,7 +281,8 @@ mod tests {
 
     use super::*;
 
-    const DEFAULTS: RopeDefaults = RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 64, original: None };
+    const DEFAULTS: RopeDefaults =
+        RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 64, original: None };
 
     fn rope(config: &Value) -> Result<Rope> {
         Rope::of(&Config::parse(config.to_string().as_bytes()).unwrap(), 8, DEFAULTS)
@@ -288,7 +310,10 @@ mod tests {
         let short = json!({"rope_scaling": {"type": "su", "factor": 2.0, "short_factor": [1.0], "long_factor": [1.0]}});
         let short = error(&short);
         assert!(short.contains("`short_factor` with 1 numbers for 4 features"), "{short}");
-        assert!(rope(&json!({"rope_theta": -1.0})).is_err() && rope(&json!({"partial_rotary_factor": 1.5})).is_err());
+        assert!(
+            rope(&json!({"rope_theta": -1.0})).is_err()
+                && rope(&json!({"partial_rotary_factor": 1.5})).is_err()
+        );
         let huge = Rope::of(&Config::parse(b"{}").unwrap(), 1 << 31, DEFAULTS).unwrap_err().to_string();
         assert!(huge.contains("heads of 2147483648 features"), "{huge}");
     }
@@ -300,7 +325,8 @@ mod tests {
         }});
         let rope = rope(&ones).unwrap();
         let Frequencies::ByLength { limit, short, long } = rope.frequencies else { panic!("{rope:?}") };
-        assert_eq!((limit, short[3]), (16, 8.0 * long[3]));
-        assert_eq!(rope.scale, (1.0 + 4.0_f64.ln() / 16.0_f64.ln()).sqrt() as f32);
+        assert_eq!((limit, short[3].to_bits()), (16, (8.0 * long[3]).to_bits()));
+        let scale = (1.0 + 4.0_f64.ln() / 16.0_f64.ln()).sqrt() as f32;
+        assert_eq!(rope.scale.to_bits(), scale.to_bits());
     }
 }

@@ -112,10 +112,14 @@ mod tests {
         for width in [6, 10] {
             let dims = [named("b"), 2.into(), named("s"), width.into()];
             let x = g.input(&format!("x{width}"), DType::F32, dims.clone()).unwrap();
-            let (y, z) = (rotate(&mut g, x, cos, sin).unwrap(), rotate_interleaved(&mut g, x, cos, sin).unwrap());
+            let (y, z) =
+                (rotate(&mut g, x, cos, sin).unwrap(), rotate_interleaved(&mut g, x, cos, sin).unwrap());
             assert_eq!((g.dims(y), g.dims(z)), (&dims[..], &dims[..]));
         }
         let narrow = g.input("narrow", DType::F32, [named("b"), 2.into(), named("s"), 4.into()]).unwrap();
-        assert!(rotate(&mut g, narrow, cos, sin).is_err() && rotate_interleaved(&mut g, narrow, cos, sin).is_err());
+        assert!(
+            rotate(&mut g, narrow, cos, sin).is_err()
+                && rotate_interleaved(&mut g, narrow, cos, sin).is_err()
+        );
     }
 }

@@ -171,9 +171,11 @@ impl Architecture {
         self.classes.iter().find(|class| class.name == name)
     }
 
-    /// The classes for a task, the usual one first.
+    /// The classes for a task, the usual one first. What compares images with texts is also what makes features of both.
     pub fn classes_for(&self, task: Task) -> impl Iterator<Item = &'static Class> {
-        self.classes.iter().filter(move |class| class.task == task)
+        let compares = |class: &Class| class.task == Task::ZeroShotImageClassification;
+        let fits = move |class: &Class| class.task == task || task == Task::FeatureExtraction && compares(class);
+        self.classes.iter().filter(move |class| fits(class))
     }
 
     /// Whether a tensor's path is that of a head.

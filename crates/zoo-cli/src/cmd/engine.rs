@@ -32,9 +32,11 @@ fn exit_for(error: &Error) -> Exit {
         | Error::Unsupported { .. }
         | Error::Load { .. }
         | Error::Run { .. } => Exit::Engine,
-        Error::Unfit { .. } | Error::Generate { .. } | Error::Pictures { .. } | Error::OtherSize { .. } => {
-            Exit::Usage
-        }
+        Error::Unfit { .. }
+        | Error::Generate { .. }
+        | Error::Pictures { .. }
+        | Error::OtherSize { .. }
+        | Error::Texts { .. } => Exit::Usage,
         // Files are read in several layers, and each has an error of its own around the system's.
         error if has_io_cause(error) => Exit::Disk,
         _ => Exit::Refused,
@@ -82,7 +84,7 @@ impl Subject {
                     let message = format!("no test data are published for `{text}`");
                     return Err(Failure::new(Exit::NotFound, message).hint("`zoo run` makes inputs"));
                 }
-                hubs.pull(&name).await?
+                hubs.pull(&name, &Wishes::default()).await?
             }
         };
         let staged = model.stage(&Wishes::default()).await?;
@@ -136,13 +138,24 @@ impl Loader {
             let runner = zoo_run::tract::TractRunner::load(path)?;
             return Ok((Box::new(runner), began.elapsed()));
         }
+        let began = Instant::now();
+        let (runner, starting) = self.load_ort(path)?;
+        Ok((Box::new(runner), began.elapsed().saturating_sub(starting)))
+    }
+
+    /// The model in ONNX Runtime, which some tasks need, and how long the library's own start took.
+    pub(super) fn load_ort(&self, path: &Path) -> Result<(OrtRunner, Duration)> {
+        if self.args.engine == Engine::Tract {
+            return Err(Failure::usage("tract cannot keep what a model remembers while it writes")
+                .hint("leave out --engine: ONNX Runtime can"));
+        }
+        let began = Instant::now();
         zoo_run::ort::library(&self.search)?;
+        let starting = began.elapsed();
         // A command runs a model a few times and ends: rearranging all weights first would cost more than it brings.
         let threads = self.args.threads.map(Into::into);
         let options = OrtOptions { threads, prepack: false, ..OrtOptions::default() };
-        let began = Instant::now();
-        let runner = OrtRunner::load(&self.search, path, &options)?;
-        Ok((Box::new(runner), began.elapsed()))
+        Ok((OrtRunner::load(&self.search, path, &options)?, starting))
     }
 }
 

@@ -1,10 +1,13 @@
 //! The subcommands, one file each, and what all of them are given.
 
+mod audio;
 mod cache;
 mod check;
 mod checkpoint;
 mod completions;
 mod engine;
+mod generate;
+mod language;
 mod list;
 mod pictures;
 mod pull;
@@ -13,6 +16,7 @@ mod run;
 mod save;
 mod show;
 mod stage;
+mod texts;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +25,8 @@ use serde_json::{Value, json};
 use zoo_core::manifest::{Manifest, Staged};
 use zoo_core::progress::Progress;
 use zoo_core::stage::StagedModel;
+
+pub(crate) use language::TextTask;
 
 use crate::args::Command;
 use crate::bars::Bars;

@@ -12,7 +12,7 @@ use zoo_core::manifest::{Manifest, ModelFacts};
 use zoo_run::image::{self, Labels, Layout, Picture, Recipe, Task};
 use zoo_run::{Named, Runner};
 
-use crate::args::Pictures;
+use crate::args::{Pictures, Purpose};
 use crate::cmd::engine::Subject;
 use crate::cmd::results::{Answers, Reading};
 use crate::exit::{Failure, Result};
@@ -40,17 +40,26 @@ impl Wanted {
         if args.images.is_empty() {
             return Ok(None);
         }
-        for path in args.images.iter().chain(&args.recipe).chain(&args.labels) {
+        let labels = args.labels.as_ref().map(PathBuf::from);
+        for path in args.images.iter().chain(&args.recipe).chain(&labels) {
             super::must_exist(path)?;
         }
+        let task = match args.task {
+            None => None,
+            Some(Purpose::Picture(task)) => Some(task),
+            Some(Purpose::Text(task)) => {
+                return Err(Failure::usage(format!("`{}` is no task of pictures alone", task.name()))
+                    .hint("give texts with --text, or labels with --labels"));
+            }
+        };
         let file = |path: &Option<PathBuf>| {
             path.as_deref().map(|path| zoo_core::fs::read_bounded(path, MOST)).transpose()
         };
         Ok(Some(Self {
             images: args.images.clone(),
             recipe: file(&args.recipe)?.map(|text| Recipe::parse(&text)).transpose()?,
-            labels: file(&args.labels)?.map(|text| Labels::parse(&text)).transpose()?,
-            task: args.task,
+            labels: file(&labels)?.map(|text| Labels::parse(&text)).transpose()?,
+            task,
             top: args.top.map(Into::into),
             mask: args.mask.clone(),
         }))

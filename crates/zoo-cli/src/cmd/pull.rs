@@ -9,13 +9,12 @@ use crate::hubs::Wishes;
 
 pub(super) async fn run(args: &Pull, app: &App) -> Result<Exit> {
     let hubs = app.hubs()?;
-    let wishes =
-        Wishes { to: args.to.into_iter().collect(), options: args.how.options(), ..Wishes::default() };
+    let wishes = Wishes::new(args.to.into_iter().collect(), &args.how, &args.repository);
     let mut wanted = Vec::new();
     for text in &args.handles {
         let name = hubs.name(text)?;
         hubs.allow(&name, &wishes).await?;
-        let here = hubs.find(&name).await?;
+        let here = hubs.settled(&name, &wishes).await?;
         // A wrong name should not come to light after hours of fetching the others.
         if here.is_none() && args.handles.len() > 1 && !hubs.offline() {
             hubs.about(&name).await?;
@@ -26,7 +25,7 @@ pub(super) async fn run(args: &Pull, app: &App) -> Result<Exit> {
     for (name, here) in wanted {
         let model = match here {
             Some(model) => model,
-            None => hubs.pull(&name).await?,
+            None => hubs.pull(&name, &wishes).await?,
         };
         for staged in model.stage(&wishes).await? {
             if app.out.is_json() {

@@ -15,7 +15,7 @@ use crate::cmd::engine::{Loader, Subject, comparison_json, tolerance};
 use crate::cmd::pictures::{Prepared, Wanted};
 use crate::cmd::results::Answers;
 use crate::cmd::save::save;
-use crate::cmd::{App, blocking, must_exist};
+use crate::cmd::{App, blocking, must_exist, texts};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::Grid;
 
@@ -23,6 +23,9 @@ use crate::output::Grid;
 const FIRST: usize = 4;
 
 pub(super) async fn run(args: &Run, app: &App) -> Result<Exit> {
+    if texts::are_wanted(args) {
+        return texts::run(args, app).await;
+    }
     let mut generate = Generate::default();
     generate.seed = args.seed;
     generate.dims = args.dims.iter().cloned().collect();

@@ -8,12 +8,7 @@ use crate::exit::{Exit, Result};
 use crate::hubs::{self, Wishes};
 
 pub(super) async fn run(args: &Stage, app: &App) -> Result<Exit> {
-    let wishes = Wishes {
-        to: args.to.clone(),
-        options: args.how.options(),
-        task: args.task.clone(),
-        auto: args.auto.clone(),
-    };
+    let wishes = Wishes::new(args.to.clone(), &args.how, &args.repository);
     let (out, link) = (args.out.clone(), args.link);
     let staged = match hubs::as_path(&args.model)? {
         Some(path) => {
@@ -23,9 +18,9 @@ pub(super) async fn run(args: &Stage, app: &App) -> Result<Exit> {
             let hubs = app.hubs()?;
             let name = hubs.name(&args.model)?;
             hubs.allow(&name, &wishes).await?;
-            let model = match hubs.find(&name).await? {
+            let model = match hubs.find_for(&name, &wishes).await? {
                 Some(model) => model,
-                None => hubs.pull(&name).await?,
+                None => hubs.pull(&name, &wishes).await?,
             };
             match out {
                 Some(out) => vec![blocking(move || model.export(&wishes, &out, link)).await?],

@@ -77,6 +77,31 @@ impl From<zoo_torch::Resolution> for Published {
     }
 }
 
+impl From<zoo_hf::Resolution> for Published {
+    fn from(resolution: zoo_hf::Resolution) -> Self {
+        Self {
+            model: Some(resolution.info.id.clone()),
+            bytes: resolution.about_bytes(),
+            facts: resolution.facts(),
+            handle: resolution.handle,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<zoo_hf::Listing> for Listed {
+    fn from(listing: zoo_hf::Listing) -> Self {
+        // Repositories have dozens of tags; these are what people choose by.
+        let gated = listing.gated.then(|| "gated".to_owned());
+        Self {
+            handle: listing.handle,
+            model: listing.model,
+            tags: [listing.task, listing.library, gated].into_iter().flatten().collect(),
+            ..Self::default()
+        }
+    }
+}
+
 impl From<zoo_onnx::Listing> for Listed {
     fn from(listing: zoo_onnx::Listing) -> Self {
         Self {

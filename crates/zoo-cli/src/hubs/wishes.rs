@@ -2,8 +2,14 @@
 //! ignored is an error that names it.
 
 use zoo_core::stage::{StageOptions, Target};
+use zoo_hf::select::{OnnxFiles, Wanted};
 
+use crate::args::{How, Repository};
 use crate::exit::{Failure, Result};
+
+/// Options that only repositories of Hugging Face have.
+const OF_REPOSITORIES: [&str; 7] =
+    ["--task", "--auto", "--framework", "--no-cache", "--contrib", "--all-files", "--onnx-files"];
 
 /// What to make of a model.
 #[derive(Debug, Clone)]
@@ -12,17 +18,42 @@ pub(crate) struct Wishes {
     pub(crate) to: Vec<Target>,
     /// How. The target in it means nothing; `to` is asked.
     pub(crate) options: StageOptions,
-    pub(crate) task: Option<String>,
-    pub(crate) auto: Option<String>,
+    /// Every file of a repository is to be fetched.
+    pub(crate) all_files: bool,
+    /// A repository's own ONNX files are to be taken: those with this suffix, or without one.
+    pub(crate) onnx_files: Option<String>,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { to: Vec::new(), options: StageOptions::to(Target::Onnx), task: None, auto: None }
+        Self { to: Vec::new(), options: StageOptions::to(Target::Onnx), all_files: false, onnx_files: None }
     }
 }
 
 impl Wishes {
+    /// What the command line says.
+    pub(crate) fn new(to: Vec<Target>, how: &How, repository: &Repository) -> Self {
+        Self {
+            to,
+            options: repository.options(how),
+            all_files: repository.all_files,
+            onnx_files: repository.onnx_files.clone(),
+        }
+    }
+
+    /// Which files of a repository they need.
+    pub(super) fn wanted(&self) -> Result<Wanted> {
+        let mut wanted = Wanted::default();
+        wanted.framework = self.options.framework.as_deref().map(str::parse).transpose().map_err(
+            |error: zoo_hf::select::UnknownFramework| Failure::usage(error.to_string()),
+        )?;
+        wanted.all = self.all_files;
+        let suffix = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        wanted.onnx = self.onnx_files.as_ref().map(|text| OnnxFiles::new(suffix(text)));
+        wanted.as_it_is = self.to == [Target::Original];
+        Ok(wanted)
+    }
+
     /// The options for each target; without a wish, for the one given.
     pub(super) fn each(&self, usual: Target) -> Vec<StageOptions> {
         let to = if self.to.is_empty() { &[usual] } else { self.to.as_slice() };
@@ -35,6 +66,11 @@ impl Wishes {
             .collect()
     }
 
+    /// What is made where no target was named: nothing, if all that was wanted is a repository's files.
+    pub(super) fn usual(&self) -> Target {
+        if self.all_files { Target::Original } else { Target::Onnx }
+    }
+
     /// Whether it is left to zoo how the model is made.
     pub(super) fn is_plain(&self) -> bool {
         self.to.is_empty() && self.given().is_empty()
@@ -42,9 +78,9 @@ impl Wishes {
 
     /// The options that were given, as they are written.
     fn given(&self) -> Vec<String> {
-        let unread = [("task", &self.task), ("auto", &self.auto)];
-        let unread = unread.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name);
-        self.options.given().into_iter().chain(unread).map(|name| format!("--{name}")).collect()
+        let fetched = [("all-files", self.all_files), ("onnx-files", self.onnx_files.is_some())];
+        let fetched = fetched.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
+        self.options.given().into_iter().chain(fetched).map(|name| format!("--{name}")).collect()
     }
 
     /// ONNX files say everything themselves and are kept as they were published.
@@ -61,7 +97,7 @@ impl Wishes {
     /// Checkpoints become ONNX; `is_published`: the catalogue says what network it is.
     pub(super) fn allow_torch(&self, is_published: bool) -> Result<()> {
         let given = self.given();
-        let unread = |option: &&String| ["--task", "--auto"].contains(&option.as_str());
+        let unread = |option: &&String| OF_REPOSITORIES.contains(&option.as_str());
         if let Some(option) = given.iter().find(unread) {
             return Err(ignored(option, "a PyTorch checkpoint"));
         }
@@ -76,6 +112,24 @@ impl Wishes {
             && let Some(option) = given.first()
         {
             return Err(ignored(option, "originals: they stay as they were published"));
+        }
+        Ok(())
+    }
+}
+
+impl Wishes {
+    /// A repository's configuration says what network it is.
+    pub(super) fn allow_hf(&self) -> Result<()> {
+        let given = self.given();
+        let foreign = |option: &&String| ["--arch", "--dictionary"].contains(&option.as_str());
+        if let Some(option) = given.iter().find(foreign) {
+            return Err(ignored(option, "a repository of Hugging Face: its configuration says what network it is"));
+        }
+        let made = |option: &&String| !["--all-files", "--onnx-files", "--framework"].contains(&option.as_str());
+        if (self.onnx_files.is_some() || self.to == [Target::Original])
+            && let Some(option) = given.iter().find(made)
+        {
+            return Err(ignored(option, "files that stay as they were published"));
         }
         Ok(())
     }
@@ -110,7 +164,8 @@ mod tests {
         for (option, wish) in [
             ("--fold", wishes(|w| w.options.fold = true)),
             ("--opset", wishes(|w| w.options.opset = Some(17))),
-            ("--task", wishes(|w| w.task = Some("t".into()))),
+            ("--task", wishes(|w| w.options.task = Some("t".into()))),
+            ("--all-files", wishes(|w| w.all_files = true)),
         ] {
             assert!(message(wish.allow_onnx()).1.starts_with(option));
         }
@@ -131,7 +186,7 @@ mod tests {
         });
         assert!(message(original.allow_torch(true)).1.starts_with("--fold does not apply to originals"));
         assert_eq!(message(wishes(|w| w.to = vec![Target::H5]).allow_torch(true)).0, Exit::Refused);
-        assert!(message(wishes(|w| w.auto = Some("x".into())).allow_torch(false)).1.starts_with("--auto"));
+        assert!(message(wishes(|w| w.options.class = Some("x".into())).allow_torch(false)).1.starts_with("--auto"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 mod assemble;
 mod finding;
 mod fixtures;
+mod hdf5;
 mod hostile;
+mod msgpack;
 mod sniffing;
 mod support;

@@ -18,7 +18,6 @@ fn first_bytes() {
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", Looks::LfsPointer),
         (b"{\"error\": \"not found\"}", Looks::Json),
         (b"Entry not found", Looks::Text),
-        (b"\x89HDF\r\n\x1a\n\0\0\0\0", Looks::Hdf5),
         (b"\x93NUMPY\x01\x00", Looks::Numpy),
         (b"GGUF\x03\0\0\0", Looks::Gguf),
         (b"\x1c\0\0\0TFL3\0\0", Looks::TfLite),
@@ -45,6 +44,15 @@ fn first_bytes() {
 fn safetensors_begin_with_a_length_and_a_brace() {
     assert_eq!(looks(b"\x02\0\0\0\0\0\0\0{}"), Sniffed::Container(Container::Safetensors));
     assert_eq!(looks(b"\0\0\0\0\0\0\0\x01{}"), Sniffed::Other(Looks::Unknown));
+    for first in [b'\x80', b'\x81', b'\xde', b'<', b'{'] {
+        let length = [first, 4, 0, 0, 0, 0, 0, 0];
+        let bytes = [&length[..], b"{}"].concat();
+        assert_eq!(
+            looks(&bytes),
+            Sniffed::Container(Container::Safetensors),
+            "{first:#x} is a length, no mark"
+        );
+    }
 }
 
 #[test]

@@ -38,6 +38,14 @@ const FILES: &[&str] = &[
     "legacy_views.pth",
     "legacy_module.pth",
     "weights.safetensors",
+    "../../hdf5/layers.h5",
+    "../../hdf5/types_latest.h5",
+    "../../hdf5/layouts_earliest.h5",
+    "../../hdf5/layouts_latest.h5",
+    "../../hdf5/groups_latest.h5",
+    "../../hdf5/paged.h5",
+    "../../msgpack/chunked.msgpack",
+    "../../msgpack/nested.msgpack",
 ];
 
 /// One change of a file.
@@ -141,9 +149,36 @@ fn promises() -> Vec<Vec<u8>> {
     let mut zip = Zip::checkpoint(&pickle.stop(), &[&[0]]);
     zip.members[1] = Member::deflated("x/data/0", &[0; 4096]);
     files.push(zip.write());
+    // Lengths of msgpack that nobody keeps, and a chunk of 256 MB.
+    files.extend(
+        [
+            &b"\xde\xff\xff\xa1a\xdd\xff\xff\xff\xff"[..],
+            b"\x81\xa1a\xc6\xff\xff\xff\xff",
+            b"\x81\xdb\xff\xff\xff\xff",
+        ]
+        .map(<[u8]>::to_vec),
+    );
+    files.extend([deflated_chunk(1 << 28), deflated_chunk(1 << 40)]);
     // A safetensors header of 90 MB in a file of eleven bytes.
     files.push([90_000_000_u64.to_le_bytes().as_slice(), b"{}"].concat());
     files
+}
+
+/// An HDF5 file whose dataset `one_large_chunk`, as large as its only chunk, has so many rows.
+fn deflated_chunk(rows: u64) -> Vec<u8> {
+    let mut bytes = bytes_of("../../hdf5/layouts_earliest.h5");
+    let old: Vec<u8> = [3_u64, 4, 4, 5].iter().flat_map(|size| size.to_le_bytes()).collect();
+    let at = bytes.windows(old.len()).position(|window| window == old).unwrap();
+    for place in [at, at + 16] {
+        bytes[place..place + 8].copy_from_slice(&rows.to_le_bytes());
+    }
+    // The layout: version 3, chunked, three axes, an address; rows, columns, bytes of an element.
+    let layout = bytes.windows(23).position(|window| {
+        window[..3] == [3, 2, 3] && window[11..15] == [4, 0, 0, 0] && window[15..19] == [5, 0, 0, 0]
+    });
+    let layout = layout.unwrap();
+    bytes[layout + 11..layout + 15].copy_from_slice(&(rows as u32).to_le_bytes());
+    bytes
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file in a temporary folder")]

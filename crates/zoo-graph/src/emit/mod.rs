@@ -31,6 +31,8 @@ use std::path::{Path, PathBuf};
 use prost::Message as _;
 use zoo_tensor::DType;
 
+pub use stream::Content;
+
 use crate::limits::MAX_FILE_BYTES;
 use crate::proto::ModelProto;
 use crate::{Error, Graph, Model, Result, check};

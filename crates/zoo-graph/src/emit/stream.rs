@@ -15,7 +15,7 @@ const PIECE: usize = 1 << 15;
 
 /// What is to be written of a value that is a weight.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Content<'a> {
+pub struct Content<'a> {
     /// The value's name, for messages.
     name: &'a str,
     pub(super) weight: &'a Weight,
@@ -27,7 +27,7 @@ pub(super) struct Content<'a> {
 
 impl<'a> Content<'a> {
     /// None if the value is no weight.
-    pub(super) fn of(value: &'a Value) -> Option<Self> {
+    pub fn of(value: &'a Value) -> Option<Self> {
         let (weight, factors) = match &value.source {
             Source::Weight(weight) => (weight, None),
             Source::Scaled { weight, factors } => (weight, Some(&**factors)),
@@ -40,7 +40,7 @@ impl<'a> Content<'a> {
     ///
     /// # Errors
     /// If elements of the type have no size: text.
-    pub(super) fn byte_len(&self) -> Result<u64> {
+    pub fn byte_len(&self) -> Result<u64> {
         let length = self.dtype.byte_len(self.weight.len()).filter(|_| self.weight.dtype() != DType::String);
         let length = length
             .ok_or_else(|| Error::WeightType { name: self.name.to_owned(), dtype: self.weight.dtype() });
@@ -48,7 +48,7 @@ impl<'a> Content<'a> {
     }
 
     /// Whether it is written as it is.
-    pub(super) fn is_verbatim(&self) -> bool {
+    pub fn is_verbatim(&self) -> bool {
         self.factors.is_none() && self.weight.dtype() == self.dtype
     }
 
@@ -80,7 +80,11 @@ impl<'a> Content<'a> {
         Ok(bytes.into())
     }
 
-    fn pieces(&self, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Gives its bytes in pieces, computed one after the other.
+    ///
+    /// # Errors
+    /// If it cannot be read or computed; or what the sink says.
+    pub fn pieces(&self, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let count = self.weight.len();
         // What does not lie densely has to be gathered whole before it can be taken piece by piece.
         let flat = match self.weight.reshaped([count]) {

@@ -24,8 +24,10 @@ impl Builder {
 
 fn infer(g: &Builder, x: Val, weight: Val, bias: Option<Val>) -> Result<(i64, Made), String> {
     let say = |problem: &str| format!("{} with {}: {problem}", g.describe(x), g.describe(weight));
-    let ([batch, channels, Dim::Fixed(height), Dim::Fixed(width)], [own, out, Dim::Fixed(side), Dim::Fixed(other)]) =
-        (g.dims(x), g.dims(weight))
+    let (
+        [batch, channels, Dim::Fixed(height), Dim::Fixed(width)],
+        [own, out, Dim::Fixed(side), Dim::Fixed(other)],
+    ) = (g.dims(x), g.dims(weight))
     else {
         return Err(say("both need four axes, and known sizes"));
     };

@@ -20,7 +20,10 @@ impl Builder {
         let dims = self.dims(x).to_vec();
         let channels = match dims.get(1) {
             Some(&Dim::Fixed(channels)) if groups > 0 && channels.is_multiple_of(groups) => channels,
-            _ => return self.fail("GroupNorm", format!("{} has no {groups} groups of channels", self.describe(x))),
+            _ => {
+                return self
+                    .fail("GroupNorm", format!("{} has no {groups} groups of channels", self.describe(x)));
+            }
         };
         for vector in [scale, bias] {
             if self.dims(vector) != [Dim::Fixed(channels)] {
@@ -30,14 +33,13 @@ impl Builder {
         }
         let rest = dim::product(&dims[1..]);
         let Some(inner) = dim::quotient(&rest, &Dim::Fixed(groups)) else {
-            return self.fail("GroupNorm", format!("{} has no {groups} groups of channels", self.describe(x)));
+            return self
+                .fail("GroupNorm", format!("{} has no {groups} groups of channels", self.describe(x)));
         };
         let apart = self.reshape(x, [dims[0].clone(), Dim::Fixed(groups), inner])?;
         let ones = self.floats("ones", &[groups], &vec![1.0; groups])?;
         let zeros = self.floats("zeros", &[groups], &vec![0.0; groups])?;
-        let made = (self.dtype(apart), self.dims(apart).to_vec());
-        let attributes = vec![("epsilon", epsilon.into())];
-        let normed = self.node1("InstanceNormalization", &[apart, ones, zeros], attributes, made)?;
+        let normed = self.instance_norm(apart, ones, zeros, epsilon)?;
         let normed = self.reshape(normed, dims.clone())?;
         let for_channels: Vec<usize> = [channels].into_iter().chain(vec![1; dims.len() - 2]).collect();
         let scale = self.reshape(scale, for_channels.clone())?;

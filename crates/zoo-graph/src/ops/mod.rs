@@ -11,6 +11,7 @@ mod conv_transpose;
 mod gather;
 mod group_norm;
 mod index;
+mod instance_norm;
 mod logic;
 mod lookup;
 mod matmul;

@@ -7,13 +7,15 @@
 //!
 //! An input's bytes are given to ONNX Runtime where they lie, if they are aligned for their type (vectors are; slices of a
 //! mapped `.npy` are; those of a `.pb` rarely), and copied once otherwise. Outputs are copied once: their memory is the
-//! engine's, and may be that of an input or a weight. Texts are copied both ways.
+//! engine's, and may be that of an input or a weight. Texts are copied both ways. [`OrtRunner::step`] leaves outputs in the
+//! engine instead, to be fed again.
 //!
 //! # What it keeps to itself
 //!
 //! Telemetry is switched off. Log messages go to `tracing` under the target `onnxruntime`, warnings as debug and errors
 //! as warnings, because whatever stops a model is returned as an error beside.
 
+mod kept;
 mod library;
 mod message;
 mod value;
@@ -24,6 +26,7 @@ use ::ort::session::Session;
 use ::ort::session::builder::GraphOptimizationLevel;
 use zoo_graph::Port;
 
+pub use kept::Kept;
 pub use library::{Library, LibrarySearch, library};
 
 use crate::{Error, Named, Result, Runner, data, guard, model};
@@ -103,6 +106,14 @@ fn session(
         builder = builder.with_prepacking(false)?;
     }
     builder.commit_from_file(model)
+}
+
+/// A model's outputs, without loading it.
+///
+/// # Errors
+/// As [`OrtRunner::load`], as far as the model's file alone tells.
+pub fn outputs(model: &Path) -> Result<Vec<Port>> {
+    Ok(model::open(model)?.outputs)
 }
 
 impl Runner for OrtRunner {

@@ -4,6 +4,8 @@
 #![cfg_attr(not(feature = "ort"), allow(dead_code, reason = "most helpers are for models that run"))]
 
 mod files;
+#[cfg(all(feature = "text", feature = "ort"))]
+mod generation;
 #[cfg(feature = "ort")]
 mod library;
 #[cfg(feature = "ort")]
@@ -12,7 +14,11 @@ mod models;
 mod pictures;
 #[cfg(feature = "ort")]
 mod refusals;
+#[cfg(all(feature = "audio", feature = "ort"))]
+mod sounds;
 mod support;
+#[cfg(feature = "text")]
+mod texts;
 #[cfg(feature = "tract")]
 mod tract;
 #[cfg(feature = "ort")]

@@ -175,3 +175,31 @@ pub(crate) fn graph(op: &str, inputs: Vec<ValueInfoProto>, outputs: Vec<ValueInf
         ..Default::default()
     }
 }
+
+/// A network of `tests/fixtures/huggingface/running`, unpacked: its graphs, the repository's files in `original`, and what
+/// transformers made of it.
+#[cfg(feature = "text")]
+pub(crate) struct Running {
+    dir: TempDir,
+    pub(crate) expected: serde_json::Value,
+}
+
+#[cfg(feature = "text")]
+impl Running {
+    pub(crate) fn unpack(name: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = std::fs::File::open(fixture(&format!("huggingface/running/{name}.tar.gz"))).unwrap();
+        tar::Archive::new(flate2::read::GzDecoder::new(file)).unpack(dir.path()).unwrap();
+        let expected = std::fs::File::open(dir.path().join("expected.json")).unwrap();
+        let expected = serde_json::from_reader(std::io::BufReader::new(expected)).unwrap();
+        Self { dir, expected }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn original(&self) -> PathBuf {
+        self.dir.path().join("original")
+    }
+}

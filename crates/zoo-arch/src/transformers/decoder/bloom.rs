@@ -2,7 +2,7 @@
 
 use zoo_graph::{Builder, Val, Weights};
 
-use super::alibi::alibi_bias;
+use super::alibi::place_bias;
 use super::heads::{self, Decoder};
 use super::texts::{Reading, Texts};
 use super::turned::by_head;
@@ -47,11 +47,10 @@ impl Decoder for Bloom {
     fn read(&self, g: &mut Builder, m: &Model<'_>, w: &Weights, reading: Reading) -> Result<(Val, Texts)> {
         let mut texts = Texts::read(g, m, reading)?;
         let words = g.weight(w, "word_embeddings.weight")?;
-        let width = g.size(words, 1)?;
         let x = g.embedding(words, texts.ids)?;
         let x = fold_rows(g, x)?;
         let mut x = layer_norm(g, &w.at("word_embeddings_layernorm"), x, self.epsilon)?;
-        let bias = alibi_bias(g, &mut texts, self.heads, width, (None, false))?;
+        let bias = place_bias(g, &mut texts, self.heads, (None, false))?;
         for layer in 0..self.layers {
             let w = w.at(format_args!("h.{layer}"));
             let normal = layer_norm(g, &w.at("input_layernorm"), x, self.epsilon)?;
@@ -71,7 +70,7 @@ impl Decoder for Bloom {
         Ok(g.gemm(x, words, None)?)
     }
 
-    fn places(&self) -> bool {
+    fn places(&self, _m: &Model<'_>) -> bool {
         false
     }
 }

@@ -3,13 +3,13 @@
 
 use zoo_graph::{Builder, Val, Weights};
 
-use super::alibi::alibi_bias;
+use super::alibi::place_bias;
 use super::heads::{self, Decoder};
 use super::texts::{Hidden, Reading, Texts};
 use super::turned::by_head;
 use crate::nn::{
-    Rope, RopeDefaults, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, rotate,
-    split_heads,
+    Rope, RopeDefaults, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear,
+    rotate, split_heads,
 };
 use crate::transformers::{Architecture, Error, Model, Result, class};
 
@@ -97,7 +97,6 @@ impl Decoder for Falcon {
     fn read(&self, g: &mut Builder, m: &Model<'_>, w: &Weights, reading: Reading) -> Result<(Val, Texts)> {
         let mut texts = Texts::read(g, m, reading)?;
         let words = g.weight(w, "word_embeddings.weight")?;
-        let width = g.size(words, 1)?;
         let x = g.embedding(words, texts.ids)?;
         let mut x = fold_rows(g, x)?;
         let turns = match &self.rope {
@@ -112,14 +111,15 @@ impl Decoder for Falcon {
             // The library makes this bias of bf16 numbers, whatever the model's type.
             None => {
                 let scale = 1.0 / (self.head as f64).sqrt();
-                alibi_bias(g, &mut texts, self.heads, width, (Some(scale as f32), true))?
+                place_bias(g, &mut texts, self.heads, (Some(scale as f32), true))?
             }
         };
         for layer in 0..self.layers {
             let w = w.at(format_args!("h.{layer}"));
             let first = if self.two_norms { "ln_attn" } else { "input_layernorm" };
             let normal = layer_norm(g, &w.at(first), x, self.epsilon)?;
-            let seen = self.attention(g, &w.at("self_attention"), normal, &mut texts, (layer, turns, bias))?;
+            let seen =
+                self.attention(g, &w.at("self_attention"), normal, &mut texts, (layer, turns, bias))?;
             let attended = g.add(x, seen)?;
             let start = match (self.parallel, self.two_norms) {
                 (true, true) => layer_norm(g, &w.at("ln_mlp"), x, self.epsilon)?,
@@ -139,7 +139,7 @@ impl Decoder for Falcon {
         Ok(g.gemm(x, words, None)?)
     }
 
-    fn places(&self) -> bool {
+    fn places(&self, _m: &Model<'_>) -> bool {
         self.rope.is_some()
     }
 }
@@ -182,7 +182,8 @@ impl Falcon {
             Layout::ByKey(shared) => {
                 let (batch, sequence) = (texts.rows.batch.clone(), texts.rows.sequence.clone());
                 let own = self.heads / shared;
-                let all = g.reshape(all, [batch, sequence, shared.into(), (own + 2).into(), self.head.into()])?;
+                let all =
+                    g.reshape(all, [batch, sequence, shared.into(), (own + 2).into(), self.head.into()])?;
                 let all = g.transpose(all, &[0, 2, 3, 1, 4])?;
                 let parts = g.split(all, 2, &[own, 1, 1])?;
                 let (queries, keys) = (g.join_axes(parts[0], 1, 3)?, g.join_axes(parts[1], 1, 3)?);
@@ -197,5 +198,21 @@ impl Falcon {
         let x = g.unsqueeze(x, 2)?;
         let x = g.concat(&vec![x; times], 2)?;
         Ok(g.join_axes(x, 1, 3)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::refusal;
+
+    #[test]
+    fn layouts_that_the_library_does_not_run_are_refused() {
+        for (name, value) in [("parallel_attn", json!(false)), ("num_ln_in_parallel_attn", json!(3))] {
+            let config = json!({"model_type": "falcon", "new_decoder_architecture": true, name: value});
+            let told = refusal(&config, "FalconModel");
+            assert!(told.contains(name), "{told}");
+        }
     }
 }

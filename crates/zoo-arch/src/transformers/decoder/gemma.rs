@@ -65,7 +65,15 @@ fn common(config: &Config, defaults: Defaults) -> Result<Llama> {
 
 fn gemma(m: &Model<'_>) -> Result<Llama> {
     let rope = RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 8192, original: None };
-    let defaults = Defaults { width: 3072, layers: 28, heads: 16, kv_heads: Some(16), head: Some(256), epsilon: 1e-6, rope };
+    let defaults = Defaults {
+        width: 3072,
+        layers: 28,
+        heads: 16,
+        kv_heads: Some(16),
+        head: Some(256),
+        epsilon: 1e-6,
+        rope,
+    };
     // Of the two names of the activation, the class reads this one.
     let activation = m.config.word(&["hidden_act"], "gelu_pytorch_tanh")?.to_owned();
     Ok(Llama { activation, ..common(m.config, defaults)? })
@@ -74,7 +82,15 @@ fn gemma(m: &Model<'_>) -> Result<Llama> {
 fn gemma2(m: &Model<'_>) -> Result<Llama> {
     let config = m.config;
     let rope = RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 8192, original: None };
-    let defaults = Defaults { width: 2304, layers: 26, heads: 8, kv_heads: Some(4), head: Some(256), epsilon: 1e-6, rope };
+    let defaults = Defaults {
+        width: 2304,
+        layers: 26,
+        heads: 8,
+        kv_heads: Some(4),
+        head: Some(256),
+        epsilon: 1e-6,
+        rope,
+    };
     Ok(Llama {
         scale: scale(config)?,
         window: Some(config.size(&["sliding_window"], 4096)?),
@@ -92,7 +108,15 @@ fn gemma3(m: &Model<'_>) -> Result<Llama> {
         return Ok(config.unsupported("use_bidirectional_attention")?);
     }
     let rope = RopeDefaults { theta: 1e6, partial: 1.0, max_positions: 131_072, original: None };
-    let defaults = Defaults { width: 2304, layers: 26, heads: 8, kv_heads: Some(4), head: Some(256), epsilon: 1e-6, rope };
+    let defaults = Defaults {
+        width: 2304,
+        layers: 26,
+        heads: 8,
+        kv_heads: Some(4),
+        head: Some(256),
+        epsilon: 1e-6,
+        rope,
+    };
     // Version 5 keeps the two rotary embeddings by the kinds of their layers.
     let kinds = config.at("rope_parameters");
     let head = config.size(&["head_dim"], 256)?;
@@ -128,7 +152,11 @@ fn gemma3(m: &Model<'_>) -> Result<Llama> {
 /// Scores are scaled by a number of the configuration's, not by the width of heads.
 fn scale(config: &Config) -> Result<f32> {
     let scalar = config.number(&["query_pre_attn_scalar"], 256.0)?;
-    if scalar <= 0.0 { Error::unsupported("`query_pre_attn_scalar` that is not positive") } else { Ok(scalar.powf(-0.5) as f32) }
+    if scalar <= 0.0 {
+        Error::unsupported("`query_pre_attn_scalar` that is not positive")
+    } else {
+        Ok(scalar.powf(-0.5) as f32)
+    }
 }
 
 /// A bound, if there is one.

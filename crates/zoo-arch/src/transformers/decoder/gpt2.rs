@@ -82,7 +82,14 @@ impl Decoder for Gpt2 {
 }
 
 impl Gpt2 {
-    fn attention(&self, g: &mut Builder, w: &Weights, x: Val, texts: &mut Texts, layer: usize) -> Result<Val> {
+    fn attention(
+        &self,
+        g: &mut Builder,
+        w: &Weights,
+        x: Val,
+        texts: &mut Texts,
+        layer: usize,
+    ) -> Result<Val> {
         let all = conv1d(g, &w.at("c_attn"), x)?;
         let all = split_heads(g, all, &texts.rows, 3 * self.heads)?;
         let parts = g.split(all, 1, &[self.heads; 3])?;

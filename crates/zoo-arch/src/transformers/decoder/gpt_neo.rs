@@ -5,7 +5,9 @@ use zoo_graph::{Builder, Val, Weights};
 use super::heads::{self, Decoder};
 use super::texts::{Hidden, Reading, Texts};
 use crate::config::Config;
-use crate::nn::{Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, split_heads};
+use crate::nn::{
+    Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, split_heads,
+};
 use crate::transformers::{Architecture, Model, Result, class};
 
 pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
@@ -115,4 +117,23 @@ fn is_local(config: &Config, mut layer: usize) -> Result<bool> {
         };
     }
     Ok(config.unsupported("attention_types")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn kinds_of_layers_are_repeated() {
+        let types =
+            json!({"attention_types": [[["global", "local"], 2], [["local"], 1_u64 << 40], [["linear"], 1]]});
+        let config = Config::parse(types.to_string().as_bytes()).unwrap();
+        let local: Vec<bool> = (0..6).map(|layer| is_local(&config, layer).unwrap()).collect();
+        assert_eq!(local, [false, true, false, true, true, true]);
+        assert!(is_local(&config, usize::MAX).unwrap_err().to_string().contains("`attention_types`"));
+        let usual = Config::parse(b"{}").unwrap();
+        assert!(!is_local(&usual, 4).unwrap() && is_local(&usual, 5).unwrap());
+    }
 }

@@ -7,7 +7,8 @@ use super::heads::Decoder;
 use super::texts::{Hidden, Reading, Texts};
 use super::turned::by_head;
 use crate::nn::{
-    Rope, RopeDefaults, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, rotate,
+    Rope, RopeDefaults, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear,
+    rotate,
 };
 use crate::transformers::{Architecture, Model, Result, class};
 

@@ -22,7 +22,9 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
     ],
     heads: &["lm_head", "score", "qa_outputs"],
     unused: |path| {
-        [".attn.bias", ".attn.masked_bias", ".attn.embed_positions"].iter().any(|buffer| path.ends_with(buffer))
+        [".attn.bias", ".attn.masked_bias", ".attn.embed_positions"]
+            .iter()
+            .any(|buffer| path.ends_with(buffer))
     },
 }];
 
@@ -57,7 +59,10 @@ impl Decoder for GptJ {
         let words = g.weight(w, "wte.weight")?;
         let head = g.size(words, 1)? / self.heads;
         if self.turned > head {
-            return Error::unsupported(format!("`rotary_dim` = {} of heads with {head} features", self.turned));
+            return Error::unsupported(format!(
+                "`rotary_dim` = {} of heads with {head} features",
+                self.turned
+            ));
         }
         let x = g.embedding(words, texts.ids)?;
         let mut x = fold_rows(g, x)?;

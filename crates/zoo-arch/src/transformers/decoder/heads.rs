@@ -19,7 +19,7 @@ pub(super) trait Decoder {
     fn words(&self, g: &mut Builder, m: &Model<'_>, x: Val) -> Result<Val>;
 
     /// Whether `position_ids` are an input.
-    fn places(&self) -> bool {
+    fn places(&self, _m: &Model<'_>) -> bool {
         true
     }
 
@@ -30,14 +30,14 @@ pub(super) trait Decoder {
 
     /// `last_hidden_state` `[batch, sequence, width]`, and keys and values.
     fn hidden_state(&self, g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
-        let (x, texts) = self.read(g, m, &m.base, Reading::Continuing { places: self.places() })?;
+        let (x, texts) = self.read(g, m, &m.base, Reading::Continuing { places: self.places(m) })?;
         let x = unfold_rows(g, x, &texts.rows)?;
         Ok(texts.outputs("last_hidden_state", x))
     }
 
     /// `logits` `[batch, sequence, vocabulary]`, and keys and values.
     fn logits(&self, g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
-        let (x, texts) = self.read(g, m, &m.base, Reading::Continuing { places: self.places() })?;
+        let (x, texts) = self.read(g, m, &m.base, Reading::Continuing { places: self.places(m) })?;
         let logits = self.words(g, m, x)?;
         let logits = unfold_rows(g, logits, &texts.rows)?;
         Ok(texts.outputs("logits", logits))
@@ -87,5 +87,9 @@ fn pad_token(config: &Config, default: Option<i64>) -> Result<Option<i64>> {
 
 /// The matrix behind tokens: the table of words where the configuration ties the two.
 pub(super) fn words(g: &mut Builder, m: &Model<'_>, table: &str, own: &str, tied: bool) -> Result<Val> {
-    if m.config.flag("tie_word_embeddings", tied)? { Ok(g.weight(&m.base, table)?) } else { Ok(g.weight(&m.top, own)?) }
+    if m.config.flag("tie_word_embeddings", tied)? {
+        Ok(g.weight(&m.base, table)?)
+    } else {
+        Ok(g.weight(&m.top, own)?)
+    }
 }

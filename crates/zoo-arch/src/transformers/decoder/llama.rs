@@ -5,12 +5,13 @@
 
 use zoo_graph::{Builder, Val, Weights};
 
+use super::group_query::{GroupQuery, whole_tables};
 use super::heads::{self, Decoder};
 use super::texts::{Hidden, Reading, Texts};
 use crate::config::Config;
 use crate::nn::{
-    Rope, RopeDefaults, Rows, Scores, activate_by_name, attention, fold_rows, join_heads, linear, rms_norm, rotate,
-    split_heads,
+    Rope, RopeDefaults, Rows, Scores, activate_by_name, attention, fold_rows, join_heads, linear, rms_norm,
+    rotate, split_heads,
 };
 use crate::transformers::{Architecture, Error, Model, Result, class};
 
@@ -33,7 +34,10 @@ pub(super) const HEADS: &[&str] = &["lm_head", "score", "qa_outputs"];
 
 fn llama(m: &Model<'_>) -> Result<Llama> {
     let rope = RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 2048, original: None };
-    Llama::of(m.config, Defaults { width: 4096, layers: 32, heads: 32, kv_heads: None, head: None, epsilon: 1e-6, rope })
+    Llama::of(
+        m.config,
+        Defaults { width: 4096, layers: 32, heads: 32, kv_heads: None, head: None, epsilon: 1e-6, rope },
+    )
 }
 
 /// What holds where a configuration says nothing: the defaults of its class.
@@ -57,6 +61,10 @@ pub(super) struct Defaults {
 
 /// A model, by what its configuration says.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a difference between families, and they go together as they like"
+)]
 pub(super) struct Llama {
     pub(super) layers: usize,
     pub(super) heads: usize,
@@ -200,18 +208,22 @@ impl Llama {
     }
 
     fn attention(&self, g: &mut Builder, w: &Weights, x: Val, texts: &mut Texts, own: Layer) -> Result<Val> {
-        let rows = texts.rows.clone();
-        let (mut both, values) = self.projections(g, w, x, &rows)?;
-        if let Some((cos, sin)) = own.turns {
-            both = rotate(g, both, cos, sin)?;
-        }
-        let parts = g.split(both, 1, &[self.heads, self.kv_heads])?;
-        let values = split_heads(g, values, &rows, self.kv_heads)?;
-        let (keys, values) = texts.with_past(g, own.layer, parts[1], values)?;
-        let bias = texts.bias(g, Hidden::within(own.window))?;
-        let scores = Scores { scale: Some(self.scale), bias: Some(bias), cap: self.score_cap };
-        let y = attention(g, parts[0], keys, values, scores)?;
-        let y = join_heads(g, y)?;
+        let y = if own.one_node {
+            self.one_node(g, w, x, texts, own)?
+        } else {
+            let rows = texts.rows.clone();
+            let (mut both, values) = self.projections(g, w, x, &rows)?;
+            if let Some((cos, sin)) = own.turns {
+                both = rotate(g, both, cos, sin)?;
+            }
+            let parts = g.split(both, 1, &[self.heads, self.kv_heads])?;
+            let values = split_heads(g, values, &rows, self.kv_heads)?;
+            let (keys, values) = texts.with_past(g, own.number, parts[1], values)?;
+            let bias = texts.bias(g, Hidden::within(own.window))?;
+            let scores = Scores { scale: Some(self.scale), bias: Some(bias), cap: self.score_cap };
+            let y = attention(g, parts[0], keys, values, scores)?;
+            join_heads(g, y)?
+        };
         Ok(linear(g, &w.at("o_proj"), y)?)
     }
 
@@ -225,19 +237,50 @@ impl Llama {
             let values = g.gemm(x, values, None)?;
             return Ok((split_heads(g, both, rows, self.heads + self.kv_heads)?, values));
         }
-        let [queries, keys, values] = ["q_proj", "k_proj", "v_proj"].map(|part| linear(g, &w.at(part), x));
-        let (queries, keys, values) = (queries?, keys?, values?);
+        let [queries, keys, values] = separate(g, w, x)?;
         if !self.head_norms {
             let both = g.concat(&[queries, keys], 1)?;
             return Ok((split_heads(g, both, rows, self.heads + self.kv_heads)?, values));
         }
-        let mut both = Vec::with_capacity(2);
-        for (part, heads, norm) in [(queries, self.heads, "q_norm"), (keys, self.kv_heads, "k_norm")] {
-            let part = g.reshape(part, [rows.batch.clone(), rows.sequence.clone(), heads.into(), self.head.into()])?;
-            both.push(self.norm(g, &w.at(norm), part)?);
-        }
-        let both = g.concat(&both, 2)?;
+        let queries = self.head_norm(g, &w.at("q_norm"), queries, rows)?;
+        let keys = self.head_norm(g, &w.at("k_norm"), keys, rows)?;
+        let both = g.concat(&[queries, keys], 2)?;
         Ok((g.transpose(both, &[0, 2, 1, 3])?, values))
+    }
+
+    /// A norm over each head: from rows to `[batch, sequence, heads, head]`.
+    fn head_norm(&self, g: &mut Builder, w: &Weights, x: Val, rows: &Rows) -> Result<Val> {
+        let heads = g.size(x, 1)? / self.head.max(1);
+        let x = g.reshape(x, [rows.batch.clone(), rows.sequence.clone(), heads.into(), self.head.into()])?;
+        self.norm(g, w, x)
+    }
+
+    /// Attention as one node, from rows to rows.
+    fn one_node(&self, g: &mut Builder, w: &Weights, x: Val, texts: &mut Texts, own: Layer) -> Result<Val> {
+        let Self { heads, kv_heads, head, scale, score_cap: cap, .. } = *self;
+        let node = GroupQuery {
+            layer: own.number,
+            heads,
+            kv_heads,
+            head,
+            scale,
+            cap,
+            window: own.window,
+            turns: own.turns,
+        };
+        if self.fused {
+            let all = linear(g, &w.at("qkv_proj"), x)?;
+            return node.attention(g, texts, all, None);
+        }
+        let [mut queries, mut keys, values] = separate(g, w, x)?;
+        if self.head_norms {
+            for (part, norm) in [(&mut queries, "q_norm"), (&mut keys, "k_norm")] {
+                let normal = self.head_norm(g, &w.at(norm), *part, &texts.rows)?;
+                let normal = g.join_axes(normal, 2, 4)?;
+                *part = g.join_axes(normal, 0, 2)?;
+            }
+        }
+        node.attention(g, texts, queries, Some((keys, values)))
     }
 
     fn feed_forward(&self, g: &mut Builder, w: &Weights, x: Val) -> Result<Val> {
@@ -267,12 +310,14 @@ impl Decoder for Llama {
             x = g.mul(x, scale)?;
         }
         let mut x = fold_rows(g, x)?;
-        let positions = texts.positions(g)?;
-        let turns = self.rope.tables(g, positions)?;
-        let local = match &self.local_rope {
-            Some(rope) => rope.tables(g, positions)?,
-            None => turns,
+        let one_node = m.options.contrib && texts.cached();
+        let positions = if one_node { texts.all_positions(g)? } else { texts.positions(g)? };
+        let tables = |g: &mut Builder, rope: &Rope| {
+            let tables = rope.tables(g, positions)?;
+            if one_node { whole_tables(g, texts.total(), tables) } else { Ok(tables) }
         };
+        let turns = tables(g, &self.rope)?;
+        let local = self.local_rope.as_ref().map_or(Ok(turns), |rope| tables(g, rope))?;
         for layer in 0..self.layers {
             let window = self.window.filter(|_| self.windowed.has(layer));
             let turns = match window {
@@ -281,7 +326,7 @@ impl Decoder for Llama {
                 None => Some(turns),
             };
             let w = w.at(format_args!("layers.{layer}"));
-            x = self.layer(g, &w, x, &mut texts, Layer { layer, window, turns })?;
+            x = self.layer(g, &w, x, &mut texts, Layer { number: layer, window, turns, one_node })?;
         }
         let x = self.norm(g, &w.at("norm"), x)?;
         Ok((x, texts))
@@ -297,8 +342,9 @@ impl Decoder for Llama {
         Ok(g.mul(logits, cap)?)
     }
 
-    fn places(&self) -> bool {
-        self.places
+    fn places(&self, m: &Model<'_>) -> bool {
+        // One node for attention counts places by itself.
+        self.places && !(m.options.contrib && m.options.cache)
     }
 
     fn pad(&self) -> Option<i64> {
@@ -306,12 +352,87 @@ impl Decoder for Llama {
     }
 }
 
+/// Queries, keys and values, as rows.
+fn separate(g: &mut Builder, w: &Weights, x: Val) -> Result<[Val; 3]> {
+    let queries = linear(g, &w.at("q_proj"), x)?;
+    let keys = linear(g, &w.at("k_proj"), x)?;
+    Ok([queries, keys, linear(g, &w.at("v_proj"), x)?])
+}
+
 /// What differs between layers.
 #[derive(Debug, Clone, Copy)]
 struct Layer {
-    layer: usize,
+    number: usize,
     /// How many keys a query sees at most.
     window: Option<usize>,
     /// Cosines and sines, if it has a rotary embedding.
     turns: Option<(Val, Val)>,
+    /// Whether attention is one node.
+    one_node: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{graph, llama, llama_config, refusal};
+    use crate::testing::{Checkpoint, count};
+    use crate::transformers::ModelOptions;
+
+    #[test]
+    fn weights_are_used_as_they_lie() {
+        let c = llama("lm_head", 11);
+        let g = graph(&c, &llama_config(&json!({})), "LlamaForCausalLM", &ModelOptions::default()).unwrap();
+        assert_eq!(count(&g, "Gemm"), 2 * 7 + 1);
+        // Of queries and keys together, of values, of keys for their product, and of heads.
+        assert_eq!(count(&g, "Transpose"), 2 * 4);
+        assert_eq!((count(&g, "Cos"), count(&g, "Where")), (1, 1), "all layers share tables and bias");
+    }
+
+    #[test]
+    fn ties_follow_the_configuration_and_a_missing_head_is_told() {
+        let c = llama("score", 3);
+        let config = llama_config(&json!({"tie_word_embeddings": true}));
+        assert!(graph(&c, &config, "LlamaForCausalLM", &ModelOptions::default()).is_ok());
+        let untied = llama_config(&json!({}));
+        let told = graph(&c, &untied, "LlamaForCausalLM", &ModelOptions::default()).unwrap_err().to_string();
+        assert!(told.contains("no tensor \"lm_head.weight\""), "{told}");
+    }
+
+    #[test]
+    fn one_tensor_is_queries_keys_and_values_by_its_rows() {
+        let mut c = Checkpoint::default();
+        c.bare("model.embed_tokens", &[11, 8]).bare("model.norm", &[8]).bare("lm_head", &[11, 8]);
+        c.bare("model.layers.0.self_attn.qkv_proj", &[128, 8])
+            .bare("model.layers.0.self_attn.o_proj", &[8, 64]);
+        c.bare("model.layers.0.mlp.gate_up_proj", &[24, 8]).bare("model.layers.0.mlp.down_proj", &[8, 12]);
+        c.bare("model.layers.0.input_layernorm", &[8]).bare("model.layers.0.post_attention_layernorm", &[8]);
+        let config = llama_config(&json!({"model_type": "phi3", "num_hidden_layers": 1}));
+        let g = graph(&c, &config, "Phi3ForCausalLM", &ModelOptions::default()).unwrap();
+        for part in [
+            "self_attn.qkv_proj.weight[0:96]",
+            "self_attn.qkv_proj.weight[96:128]",
+            "mlp.gate_up_proj.weight[12:24]",
+        ] {
+            assert!(g.values().any(|(_, value)| value.name == format!("model.layers.0.{part}")), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_built_is_refused_by_name() {
+        for (config, name) in [
+            (json!({"num_attention_heads": 4, "num_key_value_heads": 3}), "4 heads that share 3 keys"),
+            (json!({"head_dim": 1_u64 << 31}), "heads of 2147483648 features"),
+            (json!({"rope_scaling": {"type": "proportional"}}), "`rope_scaling.type`"),
+            (
+                json!({"model_type": "qwen2", "use_sliding_window": true, "layer_types": ["chunked_attention"]}),
+                "`layer_types`",
+            ),
+        ] {
+            let config = llama_config(&config);
+            let class = if config["model_type"] == "qwen2" { "Qwen2Model" } else { "LlamaModel" };
+            let told = refusal(&config, class);
+            assert!(told.contains(name), "{told}");
+        }
+    }
 }

@@ -21,7 +21,8 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
 
 fn mistral(m: &Model<'_>) -> Result<Llama> {
     let rope = RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 131_072, original: None };
-    let defaults = Defaults { width: 4096, layers: 32, heads: 32, kv_heads: Some(8), head: None, epsilon: 1e-6, rope };
+    let defaults =
+        Defaults { width: 4096, layers: 32, heads: 32, kv_heads: Some(8), head: None, epsilon: 1e-6, rope };
     let window = match m.config.size_if(&["sliding_window"])? {
         None if m.config.is_null("sliding_window") => None,
         said => said.or(Some(4096)),

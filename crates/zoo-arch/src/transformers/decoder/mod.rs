@@ -10,6 +10,7 @@ mod gpt2;
 mod gpt_neo;
 mod gpt_neox;
 mod gptj;
+mod group_query;
 mod heads;
 mod llama;
 mod mistral;
@@ -18,6 +19,8 @@ mod phi;
 mod phi3;
 mod qwen;
 mod smollm3;
+#[cfg(test)]
+mod testing;
 mod texts;
 mod turned;
 

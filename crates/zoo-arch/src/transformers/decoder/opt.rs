@@ -7,7 +7,9 @@ use zoo_graph::{Builder, Val, Weights};
 
 use super::heads::{self, Decoder};
 use super::texts::{Hidden, Reading, Texts};
-use crate::nn::{Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, split_heads};
+use crate::nn::{
+    Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, split_heads,
+};
 use crate::transformers::{Architecture, Model, Result, class};
 
 pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
@@ -118,7 +120,14 @@ impl Opt {
         if self.norms_before { Ok(x) } else { Ok(layer_norm(g, norm, x, EPSILON)?) }
     }
 
-    fn attention(&self, g: &mut Builder, w: &Weights, x: Val, texts: &mut Texts, layer: usize) -> Result<Val> {
+    fn attention(
+        &self,
+        g: &mut Builder,
+        w: &Weights,
+        x: Val,
+        texts: &mut Texts,
+        layer: usize,
+    ) -> Result<Val> {
         let mut parts = Vec::with_capacity(3);
         for part in ["q_proj", "k_proj", "v_proj"] {
             let y = linear(g, &w.at(part), x)?;

@@ -7,7 +7,8 @@ use super::heads::{self, Decoder};
 use super::texts::{Hidden, Reading, Texts};
 use super::turned::turned;
 use crate::nn::{
-    Rope, RopeDefaults, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, split_heads,
+    Rope, RopeDefaults, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear,
+    split_heads,
 };
 use crate::transformers::{Architecture, Model, Result, class};
 

@@ -20,7 +20,8 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
 
 fn phi3(m: &Model<'_>) -> Result<Llama> {
     let rope = RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 4096, original: Some(4096) };
-    let defaults = Defaults { width: 3072, layers: 32, heads: 32, kv_heads: None, head: None, epsilon: 1e-5, rope };
+    let defaults =
+        Defaults { width: 3072, layers: 32, heads: 32, kv_heads: None, head: None, epsilon: 1e-5, rope };
     Ok(Llama {
         window: m.config.size_if(&["sliding_window"])?,
         fused: true,

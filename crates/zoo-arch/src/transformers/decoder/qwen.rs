@@ -35,14 +35,34 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
     },
 ];
 
-const ROPE: RopeDefaults = RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 32_768, original: None };
+const ROPE: RopeDefaults =
+    RopeDefaults { theta: 10_000.0, partial: 1.0, max_positions: 32_768, original: None };
 
 fn qwen2(m: &Model<'_>) -> Result<Llama> {
-    with_window(m, Defaults { width: 4096, layers: 32, heads: 32, kv_heads: Some(32), head: None, epsilon: 1e-6, rope: ROPE })
+    with_window(
+        m,
+        Defaults {
+            width: 4096,
+            layers: 32,
+            heads: 32,
+            kv_heads: Some(32),
+            head: None,
+            epsilon: 1e-6,
+            rope: ROPE,
+        },
+    )
 }
 
 fn qwen3(m: &Model<'_>) -> Result<Llama> {
-    let defaults = Defaults { width: 4096, layers: 32, heads: 32, kv_heads: Some(32), head: Some(128), epsilon: 1e-6, rope: ROPE };
+    let defaults = Defaults {
+        width: 4096,
+        layers: 32,
+        heads: 32,
+        kv_heads: Some(32),
+        head: Some(128),
+        epsilon: 1e-6,
+        rope: ROPE,
+    };
     Ok(Llama { head_norms: true, ..with_window(m, defaults)? })
 }
 

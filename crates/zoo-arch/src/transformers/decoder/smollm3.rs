@@ -23,7 +23,8 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
 fn smollm3(m: &Model<'_>) -> Result<Llama> {
     let config = m.config;
     let rope = RopeDefaults { theta: 2e6, partial: 1.0, max_positions: 32_768, original: None };
-    let defaults = Defaults { width: 2048, layers: 36, heads: 16, kv_heads: Some(4), head: None, epsilon: 1e-6, rope };
+    let defaults =
+        Defaults { width: 2048, layers: 36, heads: 16, kv_heads: Some(4), head: None, epsilon: 1e-6, rope };
     let used = config.flag("use_sliding_window", false)?;
     let window = if used { config.size_if(&["sliding_window"])? } else { None };
     if window.is_some() && !config.has("layer_types") {

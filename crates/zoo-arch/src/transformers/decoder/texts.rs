@@ -41,6 +41,7 @@ pub(super) struct Texts {
     presents: Outputs,
     biases: Vec<(Hidden, Val)>,
     places: Option<(Val, Val)>,
+    lengths: Option<(Val, Val)>,
 }
 
 /// Which keys a layer's queries do not see, beyond padding.
@@ -74,7 +75,11 @@ impl Texts {
         let batch = if reading == Reading::Single { Dim::Fixed(1) } else { batch_size() };
         let rows = Rows { batch: batch.clone(), sequence: sequence_length() };
         // The name is that of the axis of what past and present are joined to.
-        let total = if cached { Dim::Named("past_sequence_length + sequence_length".to_owned()) } else { sequence_length() };
+        let total = if cached {
+            Dim::Named("past_sequence_length + sequence_length".to_owned())
+        } else {
+            sequence_length()
+        };
         let ids = g.input("input_ids", DType::I64, [batch.clone(), sequence_length()])?;
         let mask = g.input("attention_mask", DType::I64, [batch.clone(), total.clone()])?;
         let positions = match reading {
@@ -83,7 +88,18 @@ impl Texts {
             }
             _ => None,
         };
-        Ok(Self { ids, mask, rows, positions, cached, total, presents: Vec::new(), biases: Vec::new(), places: None })
+        let (presents, biases) = (Vec::new(), Vec::new());
+        Ok(Self { ids, mask, rows, positions, cached, total, presents, biases, places: None, lengths: None })
+    }
+
+    /// Whether keys and values are kept.
+    pub(super) fn cached(&self) -> bool {
+        self.cached
+    }
+
+    /// The dimension of past and sequence together.
+    pub(super) fn total(&self) -> &Dim {
+        &self.total
     }
 
     /// Places of the tokens: those that are fed, `[batch, sequence]`, or counted from the beginning of the past, `[1, sequence]`.
@@ -108,21 +124,64 @@ impl Texts {
         Ok(g.sub(counts, one)?)
     }
 
+    /// Places of past and sequence together: `[1, past + sequence]`.
+    pub(super) fn all_positions(&mut self, g: &mut Builder) -> Result<Val> {
+        let (_, keys) = self.places(g)?;
+        Ok(g.unsqueeze(keys, 0)?)
+    }
+
     /// Joins keys and values `[batch, heads, sequence, head]` of a layer to those of the past, which become inputs.
-    pub(super) fn with_past(&mut self, g: &mut Builder, layer: usize, keys: Val, values: Val) -> Result<(Val, Val)> {
+    pub(super) fn with_past(
+        &mut self,
+        g: &mut Builder,
+        layer: usize,
+        keys: Val,
+        values: Val,
+    ) -> Result<(Val, Val)> {
         if !self.cached {
             return Ok((keys, values));
         }
-        let mut joined = [keys, values];
-        for (val, name) in joined.iter_mut().zip(["key", "value"]) {
-            let mut dims = g.dims(*val).to_vec();
-            dims[2] = past_length();
-            let past = g.input(&format!("past_key_values.{layer}.{name}"), DType::F32, dims)?;
-            *val = g.concat(&[past, *val], 2)?;
-            self.presents.push((format!("present.{layer}.{name}"), *val));
-        }
-        let [keys, values] = joined;
+        let (past_keys, past_values) = self.past(g, layer, g.size(keys, 1)?, g.size(keys, 3)?)?;
+        let keys = g.concat(&[past_keys, keys], 2)?;
+        let values = g.concat(&[past_values, values], 2)?;
+        self.keep(layer, keys, values);
         Ok((keys, values))
+    }
+
+    /// Adds the inputs for keys and values of a layer: `[batch, heads, past, head]`.
+    pub(super) fn past(
+        &self,
+        g: &mut Builder,
+        layer: usize,
+        heads: usize,
+        head: usize,
+    ) -> Result<(Val, Val)> {
+        let dims = [self.rows.batch.clone(), heads.into(), past_length(), head.into()];
+        let keys = g.input(&format!("past_key_values.{layer}.key"), DType::F32, dims.clone())?;
+        let values = g.input(&format!("past_key_values.{layer}.value"), DType::F32, dims)?;
+        Ok((keys, values))
+    }
+
+    /// Makes keys and values of a layer, past and new ones, outputs.
+    pub(super) fn keep(&mut self, layer: usize, keys: Val, values: Val) {
+        self.presents.push((format!("present.{layer}.key"), keys));
+        self.presents.push((format!("present.{layer}.value"), values));
+    }
+
+    /// As `GroupQueryAttention` takes them, `i32`: the place of the last token of each text `[batch]`, and how many places there are `[]`.
+    pub(super) fn lengths(&mut self, g: &mut Builder) -> Result<(Val, Val)> {
+        if let Some(lengths) = self.lengths {
+            return Ok(lengths);
+        }
+        let counts = g.reduce_sum(self.mask, &[1], false)?;
+        let one = g.int("one_place", 1);
+        let last = g.sub(counts, one)?;
+        let last = g.cast(last, DType::I32)?;
+        let total = g.length(&self.total)?;
+        let total = g.squeeze(total, 0)?;
+        let total = g.cast(total, DType::I32)?;
+        self.lengths = Some((last, total));
+        Ok((last, total))
     }
 
     /// What is added to scores of keys that are not seen: `[batch, 1, sequence, past + sequence]`, or `[batch, 1, 1, …]`.
@@ -201,5 +260,82 @@ impl Texts {
     /// The outputs: `val` under `name`, and keys and values if they are kept.
     pub(super) fn outputs(self, name: &str, val: Val) -> Outputs {
         std::iter::once((name.to_owned(), val)).chain(self.presents).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use zoo_graph::graph::{Graph, Val};
+
+    use super::super::testing::{graph, llama, llama_config};
+    use crate::transformers::{ModelOptions, Pooling, Sentence, SentenceModule};
+
+    /// Names and axes, as `input_ids[batch_size,sequence_length]`.
+    fn ports(graph: &Graph, vals: &[Val]) -> Vec<String> {
+        let one = |&val: &Val| {
+            let value = graph.value(val);
+            let dims: Vec<String> = value.dims.iter().map(ToString::to_string).collect();
+            format!("{}[{}]", value.name, dims.join(","))
+        };
+        vals.iter().map(one).collect()
+    }
+
+    #[test]
+    fn names_and_axes_are_those_of_optimum() {
+        let c = llama("lm_head", 11);
+        let g = graph(&c, &llama_config(&json!({})), "LlamaForCausalLM", &ModelOptions::default()).unwrap();
+        let (ids, all) = ("batch_size,sequence_length", "past_sequence_length + sequence_length");
+        let inputs = ports(&g, &g.inputs);
+        assert_eq!(
+            inputs[..4],
+            [
+                format!("input_ids[{ids}]"),
+                format!("attention_mask[batch_size,{all}]"),
+                format!("position_ids[{ids}]"),
+                "past_key_values.0.key[batch_size,2,past_sequence_length,16]".to_owned(),
+            ]
+        );
+        assert_eq!(
+            (inputs.len(), inputs[6].as_str()),
+            (7, "past_key_values.1.value[batch_size,2,past_sequence_length,16]")
+        );
+        let outputs = ports(&g, &g.outputs);
+        assert_eq!((outputs.len(), outputs[0].clone()), (5, format!("logits[{ids},11]")));
+        assert_eq!(outputs[1], format!("present.0.key[batch_size,2,{all},16]"));
+    }
+
+    #[test]
+    fn without_a_cache_the_mask_is_as_long_as_the_text() {
+        let c = llama("lm_head", 11);
+        let options = ModelOptions { cache: false, ..ModelOptions::default() };
+        let g = graph(&c, &llama_config(&json!({})), "LlamaForCausalLM", &options).unwrap();
+        let ids = "[batch_size,sequence_length]";
+        let names = ["input_ids", "attention_mask", "position_ids"].map(|name| format!("{name}{ids}"));
+        assert_eq!(ports(&g, &g.inputs), names);
+        assert_eq!(g.outputs.len(), 1);
+    }
+
+    #[test]
+    fn a_vector_of_a_text_needs_neither_cache_nor_positions() {
+        let c = llama("lm_head", 11);
+        let modules = vec![SentenceModule::Pooling(vec![Pooling::Last]), SentenceModule::Normalize];
+        let options = ModelOptions { sentence: Some(Sentence { modules }), ..ModelOptions::default() };
+        let g = graph(&c, &llama_config(&json!({})), "LlamaModel", &options).unwrap();
+        let names: Vec<_> = g.inputs.iter().map(|&val| g.value(val).name.as_str()).collect();
+        assert_eq!(names, ["input_ids", "attention_mask"]);
+        assert_eq!(ports(&g, &g.outputs)[1], "sentence_embedding[batch_size,8]");
+    }
+
+    #[test]
+    fn where_nothing_is_padding_there_is_one_text() {
+        let c = llama("score", 3);
+        let class = "LlamaForSequenceClassification";
+        for (pad, batch) in [(json!(null), "1"), (json!(2), "batch_size")] {
+            let config = llama_config(&json!({"pad_token_id": pad}));
+            let g = graph(&c, &config, class, &ModelOptions::default()).unwrap();
+            assert_eq!(ports(&g, &g.inputs)[0], format!("input_ids[{batch},sequence_length]"));
+            assert_eq!(ports(&g, &g.outputs), [format!("logits[{batch},3]")]);
+        }
     }
 }

@@ -24,7 +24,8 @@ pub(super) fn turned(
 /// `[batch, 2*heads, sequence, head]`, and values, `[batch, heads, sequence, head]`.
 pub(super) fn by_head(g: &mut Builder, all: Val, rows: &Rows, heads: usize) -> Result<(Val, Val)> {
     let head = g.size(all, 1)? / 3 / heads.max(1);
-    let all = g.reshape(all, [rows.batch.clone(), rows.sequence.clone(), heads.into(), 3.into(), head.into()])?;
+    let all =
+        g.reshape(all, [rows.batch.clone(), rows.sequence.clone(), heads.into(), 3.into(), head.into()])?;
     let all = g.transpose(all, &[0, 3, 2, 1, 4])?;
     let all = g.join_axes(all, 1, 3)?;
     let parts = g.split(all, 1, &[2 * heads, heads])?;

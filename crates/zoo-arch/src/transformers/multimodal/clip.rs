@@ -201,3 +201,67 @@ fn classification(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let mean = x.mean(g)?;
     Ok(output("logits", linear(g, &m.top.at("classifier"), mean)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::task::Task;
+    use crate::testing::{Checkpoint, count};
+    use crate::transformers::find;
+    use crate::transformers::vision::testing::{built, graph, refusal};
+
+    /// A text tower of width 8 and an image tower of width 6 with four patches, of no layers.
+    fn checkpoint() -> Checkpoint {
+        let mut c = Checkpoint::default();
+        c.bare("text_model.embeddings.token_embedding", &[11, 8])
+            .bare("text_model.embeddings.position_embedding", &[9, 8]);
+        c.layer("text_model.final_layer_norm", &[8]).bare("text_projection", &[5, 8]);
+        c.tensor("vision_model.embeddings.class_embedding", &[6])
+            .bare("vision_model.embeddings.patch_embedding", &[6, 3, 4, 4]);
+        c.bare("vision_model.embeddings.position_embedding", &[5, 6]);
+        c.layer("vision_model.pre_layrnorm", &[6]).layer("vision_model.post_layernorm", &[6]);
+        c.bare("visual_projection", &[5, 6]).tensor("logit_scale", &[]);
+        c
+    }
+
+    fn config(end: i64) -> Value {
+        json!({
+            "model_type": "clip", "text_config": {"num_hidden_layers": 0, "eos_token_id": end},
+            "vision_config": {"num_hidden_layers": 0, "image_size": 8, "patch_size": 4}
+        })
+    }
+
+    #[test]
+    fn texts_end_at_the_largest_number_in_old_configurations() {
+        for (end, comparisons) in [(2, 0), (7, 1)] {
+            let g = graph(&checkpoint(), &config(end), "CLIPTextModel").unwrap();
+            assert_eq!((count(&g, "ArgMax"), count(&g, "Equal")), (1, comparisons));
+        }
+        // The second dictionary takes the place of the first, with its own defaults.
+        let mut old = config(2);
+        old["text_config_dict"] = json!({"num_hidden_layers": 0});
+        assert_eq!(count(&graph(&checkpoint(), &old, "CLIPModel").unwrap(), "Equal"), 1);
+    }
+
+    #[test]
+    fn a_tower_alone_leaves_the_other() {
+        let b = built(&checkpoint(), &config(7), "CLIPVisionModelWithProjection", None).unwrap();
+        assert_eq!(b.left_out, ["logit_scale", "text_projection"]);
+        let inputs: Vec<&str> =
+            b.graphs[0].1.inputs.iter().map(|&input| b.graphs[0].1.value(input).name.as_str()).collect();
+        assert_eq!(inputs, ["pixel_values"]);
+        let error = refusal(&checkpoint().without("text_projection"), &config(7), "CLIPModel", None);
+        assert!(error.contains("\"text_projection.weight\""), "{error}");
+    }
+
+    #[test]
+    fn comparing_makes_features_too() {
+        let first = |task| find("clip").unwrap().classes_for(task).next().unwrap().name;
+        assert_eq!(
+            (first(Task::FeatureExtraction), first(Task::ZeroShotImageClassification)),
+            ("CLIPModel", "CLIPModel")
+        );
+        assert_eq!(first(Task::ImageClassification), "CLIPForImageClassification");
+    }
+}

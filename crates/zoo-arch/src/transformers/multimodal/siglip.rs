@@ -134,3 +134,32 @@ fn classification(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let mean = x.mean(g)?;
     Ok(output("logits", linear(g, &m.top.at("classifier"), mean)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{Checkpoint, count, dims};
+    use crate::transformers::vision::testing::graph;
+
+    #[test]
+    fn packed_projections_are_taken_as_ranges_of_rows() {
+        let mut c = Checkpoint::default();
+        c.layer("vision_model.embeddings.patch_embedding", &[6, 3, 4, 4]);
+        c.bare("vision_model.embeddings.position_embedding", &[4, 6])
+            .layer("vision_model.post_layernorm", &[6]);
+        let at = |module: &str| format!("vision_model.head.{module}");
+        c.tensor(at("probe"), &[1, 1, 6]).tensor(at("attention.in_proj_weight"), &[18, 6]);
+        c.tensor(at("attention.in_proj_bias"), &[18]).layer(at("attention.out_proj"), &[6, 6]);
+        c.layer(at("layernorm"), &[6]).layer(at("mlp.fc1"), &[8, 6]).layer(at("mlp.fc2"), &[6, 8]);
+        let mut config = json!({
+            "model_type": "siglip_vision_model", "num_hidden_layers": 0, "num_attention_heads": 2, "image_size": 8, "patch_size": 4
+        });
+        let g = graph(&c, &config, "SiglipVisionModel").unwrap();
+        assert_eq!(dims(&g, "vision_model.head.attention.in_proj_weight[0:6]"), "6,6");
+        assert_eq!(dims(&g, "vision_model.head.attention.in_proj_weight[6:18]"), "12,6");
+        assert_eq!((dims(&g, "pooler_output").as_str(), count(&g, "Gemm")), ("batch_size,6", 5));
+        config["vision_use_head"] = json!(false);
+        assert!(graph(&c.without("vision_model.head"), &config, "SiglipVisionModel").is_ok());
+    }
+}

@@ -5,7 +5,8 @@ use zoo_tensor::{DType, Dim};
 
 use crate::config::Config;
 use crate::nn::{
-    Filter, Rows, Scores, attention, fold_rows, join_heads, layer_norm, sequence_length, split_heads, unfold_rows,
+    Filter, Rows, Scores, attention, fold_rows, join_heads, layer_norm, sequence_length, split_heads,
+    unfold_rows,
 };
 use crate::transformers::vision::{Layers, Names, Patches, Positions, fixed_size, pixels};
 use crate::transformers::{Model, Outputs, Result};
@@ -34,7 +35,13 @@ pub(super) fn text_input(g: &mut Builder, name: &str, batch: &str) -> Result<Val
 }
 
 /// The tower of texts `w`; `bias` is added to scores.
-pub(super) fn texts(g: &mut Builder, w: &Weights, layers: &Layers, ids: Val, bias: Option<Val>) -> Result<Texts> {
+pub(super) fn texts(
+    g: &mut Builder,
+    w: &Weights,
+    layers: &Layers,
+    ids: Val,
+    bias: Option<Val>,
+) -> Result<Texts> {
     let rows = Rows { batch: g.dims(ids)[0].clone(), sequence: sequence_length() };
     let embeddings = w.at("embeddings");
     let table = g.weight(&embeddings, "token_embedding.weight")?;
@@ -67,7 +74,13 @@ impl Texts {
 }
 
 /// The input `pixel_values`, and its patches with their positions, behind a class if there is a `class_embedding`.
-pub(super) fn patches(g: &mut Builder, m: &Model<'_>, w: &Weights, config: &Config, patch: usize) -> Result<Patches> {
+pub(super) fn patches(
+    g: &mut Builder,
+    m: &Model<'_>,
+    w: &Weights,
+    config: &Config,
+    patch: usize,
+) -> Result<Patches> {
     let w = w.at("embeddings");
     let projection = w.at("patch_embedding");
     let image = pixels(g, &projection, fixed_size(m, config)?)?;

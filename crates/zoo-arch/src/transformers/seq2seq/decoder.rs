@@ -193,7 +193,12 @@ impl Decoder {
     }
 
     /// Own keys and values of a layer, with those of the past in front of them.
-    pub(crate) fn own(&mut self, g: &mut Builder, layer: usize, [mut keys, mut values]: [Val; 2]) -> Result<[Val; 2]> {
+    pub(crate) fn own(
+        &mut self,
+        g: &mut Builder,
+        layer: usize,
+        [mut keys, mut values]: [Val; 2],
+    ) -> Result<[Val; 2]> {
         if let Some(&[past_keys, past_values, ..]) = self.past.get(layer) {
             keys = g.concat(&[past_keys, keys], 2)?;
             values = g.concat(&[past_values, values], 2)?;

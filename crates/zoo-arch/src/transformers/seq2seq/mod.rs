@@ -3,6 +3,7 @@
 mod bart;
 pub(crate) mod decoder;
 pub(crate) mod heads;
+pub(crate) mod layers;
 mod t5;
 
 use super::Architecture;

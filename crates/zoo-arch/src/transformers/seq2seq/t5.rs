@@ -11,8 +11,8 @@ use super::decoder::{Decoder, Encoded, Face, Run, decoder_length, encoder_inputs
 use super::heads::{classified, last_end, shifted, spans, token, unfolded};
 use crate::config::Config;
 use crate::nn::{
-    Buckets, Rows, Scores, activate_by_name, attention, bucket_bias, fold_rows, join_heads, linear, padding_bias, rms_norm,
-    split_heads, text_inputs, unfold_rows,
+    Buckets, Rows, Scores, activate_by_name, attention, bucket_bias, fold_rows, join_heads, linear,
+    padding_bias, rms_norm, split_heads, text_inputs, unfold_rows,
 };
 use crate::task::Task;
 use crate::transformers::{Architecture, Class, Model, Outputs, Part, Result};
@@ -21,7 +21,11 @@ use crate::transformers::{Architecture, Class, Model, Outputs, Part, Result};
 macro_rules! classes {
     ($name:literal) => {
         &[
-            Class { name: concat!($name, "Model"), task: Task::FeatureExtraction, parts: &[Part::new("model", both)] },
+            Class {
+                name: concat!($name, "Model"),
+                task: Task::FeatureExtraction,
+                parts: &[Part::new("model", both)],
+            },
             Class {
                 name: concat!($name, "EncoderModel"),
                 task: Task::FeatureExtraction,
@@ -94,7 +98,8 @@ impl T5 {
         if config.flag("tie_encoder_decoder", false)? {
             return Ok(config.unsupported("tie_encoder_decoder")?);
         }
-        let projection = config.word(&["feed_forward_proj"], if multilingual { "gated-gelu" } else { "relu" })?;
+        let projection =
+            config.word(&["feed_forward_proj"], if multilingual { "gated-gelu" } else { "relu" })?;
         let (gated, activation) = match projection.strip_prefix("gated-") {
             // Said so before there was a choice of GELUs.
             Some("gelu") => (true, "gelu_new"),
@@ -192,7 +197,14 @@ impl T5 {
     }
 
     /// Attention, added to what was before it.
-    fn attended(&self, g: &mut Builder, w: &Weights, [q, k, v]: [Val; 3], bias: Option<Val>, x: Val) -> Result<Val> {
+    fn attended(
+        &self,
+        g: &mut Builder,
+        w: &Weights,
+        [q, k, v]: [Val; 3],
+        bias: Option<Val>,
+        x: Val,
+    ) -> Result<Val> {
         let y = attention(g, q, k, v, Scores { bias, ..Scores::default() })?;
         let y = join_heads(g, y)?;
         let y = linear(g, &w.at("o"), y)?;
@@ -220,6 +232,7 @@ impl T5 {
         if !self.tied {
             return Ok(linear(g, &m.top.at("lm_head"), x)?);
         }
+        m.top.at("lm_head").ignore(|_| true);
         let width = g.size(x, 1)?;
         let scale = g.float("words_scale", (width as f64).powf(-0.5) as f32);
         let x = g.mul(x, scale)?;

@@ -7,8 +7,8 @@ use zoo_graph::{Builder, Val, Weights};
 use super::encoder::{Encoded, Encoder};
 use super::heads;
 use crate::nn::{
-    Rows, Scores, activate_by_name, attention, join_heads, layer_norm, linear, padding_bias, split_heads, text_inputs,
-    unfold_rows,
+    Rows, Scores, activate_by_name, attention, join_heads, layer_norm, linear, padding_bias, split_heads,
+    text_inputs, unfold_rows,
 };
 use crate::transformers::{Architecture, Error, Model, Result, class};
 
@@ -70,6 +70,12 @@ fn encoded(g: &mut Builder, m: &Model<'_>, choices: bool) -> Result<Encoded> {
     if m.config.word(&["position_embedding_type"], "absolute")? != "absolute" {
         return Ok(m.config.unsupported("position_embedding_type")?);
     }
+    let layers = m.config.size(&["num_hidden_layers"], 12)?;
+    let groups = m.config.size(&["num_hidden_groups"], 1)?;
+    let inner = m.config.size(&["inner_group_num"], 1)?;
+    if layers > MOST_LAYERS {
+        return Error::unsupported(format!("{layers} layers that share their parameters"));
+    }
     let albert = Albert {
         heads: m.config.size(&["num_attention_heads"], 64)?,
         epsilon: m.config.epsilon("layer_norm_eps", 1e-12)?,
@@ -82,12 +88,6 @@ fn encoded(g: &mut Builder, m: &Model<'_>, choices: bool) -> Result<Encoded> {
     let mut x = linear(g, &w.at("embedding_hidden_mapping_in"), x)?;
     let bias = padding_bias(g, inputs.mask)?;
 
-    let layers = m.config.size(&["num_hidden_layers"], 12)?;
-    let groups = m.config.size(&["num_hidden_groups"], 1)?;
-    let inner = m.config.size(&["inner_group_num"], 1)?;
-    if layers > MOST_LAYERS {
-        return Error::unsupported(format!("{layers} layers that share their parameters"));
-    }
     for layer in 0..layers {
         // In floating point, as there: where groups do not divide layers, rounding decides.
         let group = (layer as f64 / (layers as f64 / groups as f64)) as usize;
@@ -138,4 +138,43 @@ fn vocabulary(g: &mut Builder, m: &Model<'_>, hidden: Val) -> Result<Val> {
     let x = activate_by_name(g, m.config.word(&["hidden_act"], "gelu_new")?, x)?;
     let x = layer_norm(g, &w.at("LayerNorm"), x, m.config.epsilon("layer_norm_eps", 1e-12)?)?;
     heads::words(g, m, &w, x, "embeddings.word_embeddings.weight")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{graph, refusal};
+    use crate::testing::{Checkpoint, count};
+
+    #[test]
+    fn layers_share_their_tensors() {
+        let mut c = Checkpoint::default();
+        for (table, rows) in [("word", 11), ("position", 9), ("token_type", 2)] {
+            c.bare(format_args!("embeddings.{table}_embeddings"), &[rows, 4]);
+        }
+        c.layer("embeddings.LayerNorm", &[4]).layer("encoder.embedding_hidden_mapping_in", &[6, 4]);
+        let layer = "encoder.albert_layer_groups.0.albert_layers.0";
+        for part in ["query", "key", "value", "dense"] {
+            c.layer(format_args!("{layer}.attention.{part}"), &[6, 6]);
+        }
+        c.layer(format_args!("{layer}.attention.LayerNorm"), &[6])
+            .layer(format_args!("{layer}.ffn"), &[8, 6]);
+        c.layer(format_args!("{layer}.ffn_output"), &[6, 8]);
+        c.layer(format_args!("{layer}.full_layer_layer_norm"), &[6]);
+        let config = json!({"model_type": "albert", "num_hidden_layers": 5, "num_attention_heads": 2});
+        let g = graph(&c, &config, "AlbertModel").unwrap();
+        assert_eq!((count(&g, "Gemm"), count(&g, "Softmax")), (1 + 5 * 6, 5));
+        let weights = g
+            .values()
+            .filter(|(_, value)| value.name.contains("albert_layers"))
+            .filter(|(_, value)| matches!(value.source, zoo_graph::graph::Source::Weight(_)));
+        assert_eq!(weights.count(), 16);
+    }
+
+    #[test]
+    fn a_million_layers_without_tensors_of_their_own_are_refused() {
+        let told = refusal(&json!({"model_type": "albert", "num_hidden_layers": 1_000_000}), "AlbertModel");
+        assert!(told.contains("1000000 layers"), "{told}");
+    }
 }

@@ -120,19 +120,25 @@ impl Deberta {
     }
 
     /// The vectors of distances, the same for all layers, and which of them is between two tokens.
-    fn distances(&self, g: &mut Builder, m: &Model<'_>, w: &Weights, inputs: &TextInputs) -> Result<Option<Distances>> {
+    fn distances(
+        &self,
+        g: &mut Builder,
+        m: &Model<'_>,
+        w: &Weights,
+        inputs: &TextInputs,
+    ) -> Result<Option<Distances>> {
         let norm = m.config.word(&["norm_rel_ebd"], "none")?.to_lowercase();
         let norm = norm.split('|').any(|part| part.trim() == "layer_norm");
-        let Some(span) = self.attention.span() else {
+        let Some(relative) = &self.attention.relative else {
             w.ignore(|name| norm && name.starts_with("LayerNorm."));
             return Ok(None);
         };
         let width = w.shape("rel_embeddings.weight")?.last().copied().unwrap_or_default();
-        let mut vectors = g.weight_of(w, "rel_embeddings.weight", &[2 * span, width])?;
+        let mut vectors = g.weight_of(w, "rel_embeddings.weight", &[2 * relative.span(), width])?;
         if norm {
             vectors = layer_norm(g, &w.at("LayerNorm"), vectors, self.epsilon)?;
         }
-        Ok(Some(self.attention.distances(g, vectors, &inputs.rows)?))
+        Ok(Some(relative.distances(g, vectors, (&inputs.rows, self.attention.heads))?))
     }
 
     fn layer(

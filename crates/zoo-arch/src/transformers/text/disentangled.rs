@@ -9,7 +9,7 @@ use crate::transformers::{Error, Result};
 
 /// What the configuration says of it.
 pub(super) struct Disentangled {
-    heads: usize,
+    pub(super) heads: usize,
     /// Words look at distances.
     content_to_position: bool,
     /// Distances look at words.
@@ -17,11 +17,11 @@ pub(super) struct Disentangled {
     /// Distances go through the projections of words, and have none of their own.
     shared: bool,
     /// Vectors of distances, if there are any.
-    relative: Option<Relative>,
+    pub(super) relative: Option<Relative>,
 }
 
 /// How distances are numbered.
-struct Relative {
+pub(super) struct Relative {
     /// Distances of more than so many tokens are one.
     longest: usize,
     /// The number of their vectors in each direction where it is smaller.
@@ -46,7 +46,12 @@ impl Disentangled {
     pub(super) fn of(config: &Config) -> Result<Self> {
         let kinds = match config.get("pos_att_type").and_then(|kinds| kinds.as_str()) {
             Some(kinds) => kinds.split('|').map(|kind| kind.trim().to_lowercase()).collect(),
-            None => config.words("pos_att_type")?.unwrap_or_default().iter().map(|&kind| kind.to_owned()).collect::<Vec<_>>(),
+            None => config
+                .words("pos_att_type")?
+                .unwrap_or_default()
+                .iter()
+                .map(|&kind| kind.to_owned())
+                .collect::<Vec<_>>(),
         };
         let relative = if config.flag("relative_attention", false)? {
             let longest = match config.int("max_relative_positions", -1)? {
@@ -67,35 +72,6 @@ impl Disentangled {
         })
     }
 
-    /// How many vectors of distances there are in each direction, if any.
-    pub(super) fn span(&self) -> Option<usize> {
-        self.relative.as_ref().map(|relative| relative.buckets.unwrap_or(relative.longest))
-    }
-
-    /// Finds the vectors between all tokens.
-    pub(super) fn distances(&self, g: &mut Builder, vectors: Val, rows: &Rows) -> Result<Distances> {
-        let Some(relative) = &self.relative else { return Error::unsupported("distances without their vectors") };
-        let numbers = relative.numbers()?;
-        let longest = numbers.len() / 2;
-        let table = g.ints("distance_buckets", &numbers);
-        let places = g.positions(&rows.sequence)?;
-        let (first, second) = (g.unsqueeze(places, 1)?, g.unsqueeze(places, 0)?);
-        let distance = g.sub(first, second)?;
-        let (low, high) = (g.int("zero", 0), g.int("last_distance", 2 * longest as i64));
-        let middle = g.int("distance_zero", longest as i64);
-        let shape = [rows.batch.clone(), self.heads.into(), rows.sequence.clone(), rows.sequence.clone()];
-        let mut index = |g: &mut Builder, from_key: bool| -> Result<Val> {
-            // A distance is that of the query from the key, wherever the two stand.
-            let at = if from_key { g.sub(middle, distance)? } else { g.add(distance, middle)? };
-            let at = g.maximum(at, low)?;
-            let at = g.minimum(at, high)?;
-            let number = g.embedding(table, at)?;
-            let number = g.cast(number, DType::I32)?;
-            Ok(g.expand_to(number, &shape)?)
-        };
-        Ok(Distances { vectors, of_queries: index(g, false)?, of_keys: index(g, true)? })
-    }
-
     /// Attention with the projections in `w`, the module `attention.self`, on rows `x`; `hidden` is added to scores.
     pub(super) fn attend(
         &self,
@@ -105,12 +81,12 @@ impl Disentangled {
         rows: &Rows,
         (hidden, distances): (Val, Option<Distances>),
     ) -> Result<Val> {
-        let mut parts = Vec::with_capacity(3);
-        for part in ["query_proj", "key_proj", "value_proj"] {
-            let y = linear(g, &w.at(part), x)?;
-            parts.push(split_heads(g, y, rows, self.heads)?);
-        }
-        let &[queries, keys, values] = parts.as_slice() else { return Error::unsupported("attention without values") };
+        let part = |g: &mut Builder, name: &str| -> Result<Val> {
+            let y = linear(g, &w.at(name), x)?;
+            Ok(split_heads(g, y, rows, self.heads)?)
+        };
+        let queries = part(g, "query_proj")?;
+        let (keys, values) = (part(g, "key_proj")?, part(g, "value_proj")?);
         let products = 1 + usize::from(self.content_to_position) + usize::from(self.position_to_content);
         let scale = 1.0 / ((g.size(queries, 3)? * products) as f32).sqrt();
         let scale = g.float("attention_scale", scale);
@@ -149,9 +125,42 @@ impl Disentangled {
 }
 
 impl Relative {
+    /// How many vectors of distances there are in each direction.
+    pub(super) fn span(&self) -> usize {
+        self.buckets.unwrap_or(self.longest)
+    }
+
+    /// Finds the vectors between all tokens, for so many heads.
+    pub(super) fn distances(
+        &self,
+        g: &mut Builder,
+        vectors: Val,
+        (rows, heads): (&Rows, usize),
+    ) -> Result<Distances> {
+        let numbers = self.numbers()?;
+        let longest = numbers.len() / 2;
+        let table = g.ints("distance_buckets", &numbers);
+        let places = g.positions(&rows.sequence)?;
+        let (first, second) = (g.unsqueeze(places, 1)?, g.unsqueeze(places, 0)?);
+        let distance = g.sub(first, second)?;
+        let (low, high) = (g.int("zero", 0), g.int("last_distance", 2 * longest as i64));
+        let middle = g.int("distance_zero", longest as i64);
+        let shape = [rows.batch.clone(), heads.into(), rows.sequence.clone(), rows.sequence.clone()];
+        let index = |g: &mut Builder, from_key: bool| -> Result<Val> {
+            // A distance is that of the query from the key, wherever the two stand.
+            let at = if from_key { g.sub(middle, distance)? } else { g.add(distance, middle)? };
+            let at = g.maximum(at, low)?;
+            let at = g.minimum(at, high)?;
+            let number = g.embedding(table, at)?;
+            let number = g.cast(number, DType::I32)?;
+            Ok(g.expand_to(number, &shape)?)
+        };
+        Ok(Distances { vectors, of_queries: index(g, false)?, of_keys: index(g, true)? })
+    }
+
     /// The vector of each distance, from the longest negative one that is told apart to the longest positive one.
     fn numbers(&self) -> Result<Vec<i64>> {
-        let span = self.buckets.unwrap_or(self.longest) as i64;
+        let span = self.span() as i64;
         let mut numbers = Vec::new();
         for away in 0..=MOST_DISTANCES {
             let bucket = self.bucket(away)?;
@@ -192,7 +201,10 @@ mod tests {
         let of = Relative { longest: 512, buckets: Some(256) }.numbers().unwrap();
         let middle = of.len() / 2;
         let at = |distance: i64| of[(middle as i64 + distance) as usize] - 256;
-        assert_eq!([0, 5, 128, 129, 131, 300, 510, 511, 512].map(at), [0, 5, 128, 129, 131, 207, 255, 255, 255]);
+        assert_eq!(
+            [0, 5, 128, 129, 131, 300, 510, 511, 512].map(at),
+            [0, 5, 128, 129, 131, 207, 255, 255, 255]
+        );
         assert_eq!([-5, -128, -129, -300, -511, -512].map(at), [-5, -128, -129, -207, -255, -256]);
         let plain = Relative { longest: 3, buckets: None }.numbers().unwrap();
         assert_eq!(plain, [0, 1, 2, 3, 4, 5, 5]);
@@ -200,7 +212,9 @@ mod tests {
 
     #[test]
     fn numbers_are_bounded() {
-        for (longest, buckets) in [(1 << 31, None), (1 << 31, Some(1 << 30)), (512, Some(1)), (100, Some(256))] {
+        for (longest, buckets) in
+            [(1 << 31, None), (1 << 31, Some(1 << 30)), (512, Some(1)), (100, Some(256))]
+        {
             assert!(Relative { longest, buckets }.numbers().is_err(), "{longest} {buckets:?}");
         }
     }

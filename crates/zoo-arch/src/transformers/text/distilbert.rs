@@ -5,8 +5,8 @@ use zoo_graph::{Builder, Val, Weights};
 use super::encoder::{Encoded, whole_heads};
 use super::heads;
 use crate::nn::{
-    Rows, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, padding_bias, split_heads,
-    text_inputs,
+    Rows, Scores, activate_by_name, attention, fold_rows, join_heads, layer_norm, linear, padding_bias,
+    split_heads, text_inputs,
 };
 use crate::transformers::{Architecture, Model, Outputs, Result, class};
 
@@ -38,7 +38,14 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
             heads::choices(g, scores)
         }),
     ],
-    heads: &["vocab_transform", "vocab_layer_norm", "vocab_projector", "pre_classifier", "classifier", "qa_outputs"],
+    heads: &[
+        "vocab_transform",
+        "vocab_layer_norm",
+        "vocab_projector",
+        "pre_classifier",
+        "classifier",
+        "qa_outputs",
+    ],
     unused: |_| false,
 }];
 

@@ -7,8 +7,8 @@ use zoo_tensor::DType;
 
 use crate::config::Config;
 use crate::nn::{
-    Rows, Scores, TextInputs, activate_by_name, attention, first_token, fold_rows, join_heads, layer_norm, linear, padding_bias,
-    split_heads,
+    Rows, Scores, TextInputs, activate_by_name, attention, first_token, fold_rows, join_heads, layer_norm,
+    linear, padding_bias, split_heads,
 };
 use crate::transformers::{Model, Result};
 
@@ -53,7 +53,13 @@ impl Encoder {
 
     /// Words, their places (`i64`, `[sequence]` or `[batch, sequence]`) and the text that they belong to, through a norm:
     /// `[batch*sequence, width]`. `w` is the module `embeddings`.
-    pub(super) fn embed(&self, g: &mut Builder, w: &Weights, inputs: &TextInputs, places: Val) -> Result<Val> {
+    pub(super) fn embed(
+        &self,
+        g: &mut Builder,
+        w: &Weights,
+        inputs: &TextInputs,
+        places: Val,
+    ) -> Result<Val> {
         let words = g.weight(w, "word_embeddings.weight")?;
         let mut x = g.embedding(words, inputs.ids)?;
         // Without an input for it, everything belongs to the first text, whose row is added all the same.
@@ -181,4 +187,26 @@ pub(super) fn whole_heads(config: &Config) -> Result<()> {
         return Ok(config.unsupported("pruned_heads")?);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::refusal;
+
+    #[test]
+    fn what_is_no_plain_encoder_is_refused_by_name() {
+        for (name, value) in [
+            ("is_decoder", json!(true)),
+            ("add_cross_attention", json!(true)),
+            ("pruned_heads", json!({"0": [1]})),
+            ("position_embedding_type", json!("rotary")),
+        ] {
+            let told = refusal(&json!({"model_type": "bert", name: value}), "BertModel");
+            assert!(told.contains(&format!("`{name}`")), "{told}");
+        }
+        let told = refusal(&json!({"model_type": "bert", "pruned_heads": {}}), "BertModel");
+        assert!(told.contains("embeddings.word_embeddings.weight"), "nothing was pruned: {told}");
+    }
 }

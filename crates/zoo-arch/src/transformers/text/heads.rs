@@ -34,7 +34,11 @@ pub(super) fn words(g: &mut Builder, m: &Model<'_>, w: &Weights, x: Val, table: 
     let decoder = w.at("decoder");
     let matrix = words_matrix(g, m, &decoder, table)?;
     // The two are one parameter, and checkpoints have it under either name, or both.
-    let bias = if w.has("bias") || !decoder.has("bias") { g.weight(w, "bias")? } else { g.weight(&decoder, "bias")? };
+    let bias = if w.has("bias") || !decoder.has("bias") {
+        g.weight(w, "bias")?
+    } else {
+        g.weight(&decoder, "bias")?
+    };
     decoder.ignore(|name| name == "bias");
     Ok(g.gemm(x, matrix, Some(bias))?)
 }

@@ -8,12 +8,15 @@ mod distilbert;
 mod electra;
 mod encoder;
 mod heads;
+mod jina_bert;
 mod modernbert;
 mod mpnet;
 mod new;
 mod nomic_bert;
 mod roberta;
 mod rotated;
+#[cfg(test)]
+mod testing;
 
 use super::Architecture;
 

@@ -9,8 +9,8 @@ use super::heads;
 use super::rotated::{self, Rotation};
 use crate::config::Config;
 use crate::nn::{
-    Rope, RopeDefaults, Rows, activate_by_name, fold_rows, layer_norm, linear, linear_rows, padding_bias, text_inputs,
-    unfold_rows,
+    Rope, RopeDefaults, Rows, activate_by_name, fold_rows, layer_norm, linear, linear_rows, padding_bias,
+    text_inputs, unfold_rows,
 };
 use crate::transformers::{Architecture, Model, Outputs, Result, class};
 
@@ -129,7 +129,7 @@ fn encoded(g: &mut Builder, m: &Model<'_>, choices: bool) -> Result<(Encoded, Va
     let padding = padding_bias(g, inputs.mask)?;
     let near = neighbourhood(g, places, padding, m.config.size(&["local_attention"], 128)? / 2)?;
     let row = g.unsqueeze(places, 0)?;
-    let mut view = |g: &mut Builder, global: bool, bias: Val| -> Result<View> {
+    let view = |g: &mut Builder, global: bool, bias: Val| -> Result<View> {
         let (cos, sin) = rope(m.config, global, head)?.tables(g, row)?;
         Ok(View { bias, rotation: Rotation { cos, sin, interleaved: false } })
     };
@@ -161,7 +161,8 @@ fn rope(config: &Config, global: bool, head: usize) -> Result<Rope> {
     };
     let defaults = RopeDefaults { theta, partial: 1.0, max_positions: 8192, original: None };
     if config.has("rope_parameters") {
-        let own = config.at("rope_parameters").at(if global { "full_attention" } else { "sliding_attention" });
+        let own =
+            config.at("rope_parameters").at(if global { "full_attention" } else { "sliding_attention" });
         let theta = own.number(&["rope_theta"], theta)?;
         return Rope::scaled(config, &own, theta, head, defaults);
     }
@@ -238,4 +239,44 @@ fn masked_lm(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let bias = g.weight_if(&w, "bias")?;
     let logits = g.gemm(y, matrix, bias)?;
     heads::token_logits(g, logits, &x.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{graph, refusal};
+    use crate::testing::{Checkpoint, count};
+
+    #[test]
+    fn fused_layers_are_used_where_they_lie() {
+        let mut c = Checkpoint::default();
+        c.bare("model.embeddings.tok_embeddings", &[11, 8]).bare("model.embeddings.norm", &[8]);
+        for layer in 0..2 {
+            let layer = format!("model.layers.{layer}");
+            c.bare(format_args!("{layer}.attn.Wqkv"), &[24, 8])
+                .bare(format_args!("{layer}.attn.Wo"), &[8, 8]);
+            c.bare(format_args!("{layer}.mlp.Wi"), &[12, 8]).bare(format_args!("{layer}.mlp.Wo"), &[8, 6]);
+            c.bare(format_args!("{layer}.mlp_norm"), &[8]);
+        }
+        c.bare("model.layers.1.attn_norm", &[8]).bare("model.final_norm", &[8]);
+        let config = json!({"model_type": "modernbert", "num_hidden_layers": 2, "num_attention_heads": 2});
+        let g = graph(&c, &config, "ModernBertModel").unwrap();
+        assert_eq!(count(&g, "Gemm"), 2 * 7);
+        // Halves of heads for queries and keys, and nothing else, are split.
+        assert_eq!(count(&g, "Split"), 2 * 2);
+        let names = ["attn.Wqkv.weight[0:8]", "attn.Wqkv.weight[16:24]", "mlp.Wi.weight[6:12]"];
+        for name in names {
+            assert!(g.values().any(|(_, value)| value.name == format!("model.layers.1.{name}")), "{name}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_layers_have_to_be_known_and_all_there() {
+        for types in [json!(["full_attention"]), json!(["full_attention", "chunked_attention"])] {
+            let config = json!({"model_type": "modernbert", "num_hidden_layers": 2, "layer_types": types});
+            let told = refusal(&config, "ModernBertModel");
+            assert!(told.contains("`layer_types`"), "{told}");
+        }
+    }
 }

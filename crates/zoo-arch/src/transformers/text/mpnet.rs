@@ -6,8 +6,8 @@ use zoo_graph::{Builder, Val, Weights};
 use super::encoder::{Encoded, whole_heads};
 use super::{heads, roberta};
 use crate::nn::{
-    Buckets, Rows, Scores, activate_by_name, attention, bucket_bias, join_heads, layer_norm, linear, padding_bias,
-    places_behind_padding, split_heads, text_inputs,
+    Buckets, Rows, Scores, activate_by_name, attention, bucket_bias, join_heads, layer_norm, linear,
+    padding_bias, places_behind_padding, split_heads, text_inputs,
 };
 use crate::transformers::{Architecture, Model, Outputs, Result, class};
 

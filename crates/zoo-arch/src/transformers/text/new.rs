@@ -8,8 +8,8 @@ use super::heads;
 use super::rotated::{self, Rotation};
 use crate::config::Config;
 use crate::nn::{
-    TextInputs, activate_by_name, fold_rows, inverse_frequencies, layer_norm, linear, linear_rows, padding_bias,
-    rms_norm, rotary_tables, text_inputs,
+    TextInputs, activate_by_name, fold_rows, inverse_frequencies, layer_norm, linear, linear_rows,
+    padding_bias, rms_norm, rotary_tables, text_inputs,
 };
 use crate::transformers::{Architecture, Model, Outputs, Result, class};
 
@@ -106,7 +106,11 @@ fn encoded(g: &mut Builder, m: &Model<'_>, choices: bool) -> Result<Encoded> {
         let parts = if new.packed {
             rotated::thirds(g, &own.at("qkv_proj"), x)?
         } else {
-            [linear(g, &own.at("q_proj"), x)?, linear(g, &own.at("k_proj"), x)?, linear(g, &own.at("v_proj"), x)?]
+            [
+                linear(g, &own.at("q_proj"), x)?,
+                linear(g, &own.at("k_proj"), x)?,
+                linear(g, &own.at("v_proj"), x)?,
+            ]
         };
         let y = rotated::attend(g, parts, (&inputs.rows, new.heads), rotation, bias)?;
         let y = linear(g, &own.at("o_proj"), y)?;
@@ -172,19 +176,20 @@ fn frequencies(config: &Config, head: usize) -> Result<Vec<f32>> {
         return Ok(scaling.unsupported("type")?);
     }
     let factor = scaling.number(&["factor"], 0.0)?;
-    // With a factor below 1, whether it applies would depend on the length of the text.
+    // With a factor below 1, whether it applies would depend on the length of the text; with 1, nothing changes.
     if factor < 1.0 {
         return Ok(scaling.unsupported("factor")?);
-    }
-    if factor == 1.0 {
-        return Ok(inverse_frequencies(theta, head));
     }
     if scaling.has("mixed_b") {
         let power = scaling.number(&["mixed_b"], 1.0)?;
         let slope = (factor as f32).ln() / (head as f64 / 2.0).powf(power) as f32;
         let divisor = |pair: usize| (slope * ((pair + 1) as f32).powf(power as f32)).exp();
         let plain = inverse_frequencies(theta, head);
-        return Ok(plain.into_iter().enumerate().map(|(pair, frequency)| frequency / divisor(pair)).collect());
+        return Ok(plain
+            .into_iter()
+            .enumerate()
+            .map(|(pair, frequency)| frequency / divisor(pair))
+            .collect());
     }
     let divisor = factor.powf(2.0 / head as f64) as f32;
     Ok(inverse_frequencies(theta * factor, head).into_iter().map(|frequency| frequency / divisor).collect())
@@ -202,4 +207,26 @@ fn masked_lm(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let bias = g.weight(&decoder, "bias")?;
     let logits = g.gemm(y, matrix, Some(bias))?;
     heads::token_logits(g, logits, &x.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of(config: &Value) -> Result<Vec<f32>> {
+        frequencies(&Config::parse(config.to_string().as_bytes()).unwrap(), 4)
+    }
+
+    #[test]
+    fn the_base_is_stretched_for_every_length() {
+        assert_eq!(of(&json!({"rope_theta": 100.0})).unwrap(), [1.0, 0.1]);
+        let stretched = |factor: f64| of(&json!({"rope_scaling": {"type": "ntk", "factor": factor}}));
+        assert_eq!(stretched(4.0).unwrap(), [0.5, 0.0025]);
+        assert_eq!(stretched(1.0).unwrap(), [1.0, 0.01]);
+        assert!(stretched(0.5).unwrap_err().to_string().contains("`rope_scaling.factor`"));
+        let told = of(&json!({"rope_scaling": {"type": "linear", "factor": 4.0}})).unwrap_err().to_string();
+        assert!(told.contains("`rope_scaling.type` = \"linear\""), "{told}");
+    }
 }

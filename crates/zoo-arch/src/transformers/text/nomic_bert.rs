@@ -8,9 +8,7 @@ use super::encoder::Encoded;
 use super::heads;
 use super::rotated::{self, Rotation};
 use crate::config::Config;
-use crate::nn::{
-    Rope, RopeDefaults, TextInputs, fold_rows, layer_norm, linear, padding_bias, text_inputs,
-};
+use crate::nn::{Rope, RopeDefaults, TextInputs, fold_rows, layer_norm, linear, padding_bias, text_inputs};
 use crate::transformers::{Architecture, Model, Outputs, Result, class};
 
 pub(super) const ARCHITECTURES: &[Architecture] = &[Architecture {
@@ -58,7 +56,8 @@ enum Gate {
 impl Nomic {
     fn of(config: &Config) -> Result<Self> {
         // Each would be another network.
-        let flags = ["prenorm", "parallel_block", "use_rms_norm", "causal", "rotary_head_dim", "add_cross_attention"];
+        let flags =
+            ["prenorm", "parallel_block", "use_rms_norm", "causal", "rotary_head_dim", "add_cross_attention"];
         for name in flags {
             if config.flag(name, false)? {
                 return Ok(config.unsupported(name)?);
@@ -192,4 +191,26 @@ fn masked_lm(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     w.ignore(|name| name == "decoder.weight");
     let logits = g.gemm(y, table, bias)?;
     heads::token_logits(g, logits, &x.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::refusal;
+
+    #[test]
+    fn other_networks_under_this_name_are_refused() {
+        for (name, value) in [
+            ("prenorm", json!(true)),
+            ("num_experts", json!(8)),
+            ("rotary_emb_scale_base", json!(512.0)),
+            ("activation_function", json!("gelu_new")),
+        ] {
+            let mut config = json!({"model_type": "nomic_bert", "activation_function": "swiglu"});
+            config[name] = value;
+            let told = refusal(&config, "NomicBertModel");
+            assert!(told.contains(&format!("`{name}`")), "{told}");
+        }
+    }
 }

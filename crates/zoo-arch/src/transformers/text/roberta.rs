@@ -42,18 +42,27 @@ macro_rules! classes {
 }
 
 pub(super) const ARCHITECTURES: &[Architecture] = &[
-    architecture("roberta", classes!(
-        "RobertaModel" "RobertaForMaskedLM" "RobertaForSequenceClassification" "RobertaForTokenClassification"
-        "RobertaForQuestionAnswering" "RobertaForMultipleChoice"
-    )),
-    architecture("xlm-roberta", classes!(
-        "XLMRobertaModel" "XLMRobertaForMaskedLM" "XLMRobertaForSequenceClassification" "XLMRobertaForTokenClassification"
-        "XLMRobertaForQuestionAnswering" "XLMRobertaForMultipleChoice"
-    )),
-    architecture("camembert", classes!(
-        "CamembertModel" "CamembertForMaskedLM" "CamembertForSequenceClassification" "CamembertForTokenClassification"
-        "CamembertForQuestionAnswering" "CamembertForMultipleChoice"
-    )),
+    architecture(
+        "roberta",
+        classes!(
+            "RobertaModel" "RobertaForMaskedLM" "RobertaForSequenceClassification" "RobertaForTokenClassification"
+            "RobertaForQuestionAnswering" "RobertaForMultipleChoice"
+        ),
+    ),
+    architecture(
+        "xlm-roberta",
+        classes!(
+            "XLMRobertaModel" "XLMRobertaForMaskedLM" "XLMRobertaForSequenceClassification" "XLMRobertaForTokenClassification"
+            "XLMRobertaForQuestionAnswering" "XLMRobertaForMultipleChoice"
+        ),
+    ),
+    architecture(
+        "camembert",
+        classes!(
+            "CamembertModel" "CamembertForMaskedLM" "CamembertForSequenceClassification" "CamembertForTokenClassification"
+            "CamembertForQuestionAnswering" "CamembertForMultipleChoice"
+        ),
+    ),
 ];
 
 /// All three have their tensors below `roberta`.
@@ -90,4 +99,45 @@ pub(super) fn vocabulary(g: &mut Builder, m: &Model<'_>, hidden: Val) -> Result<
     let x = g.gelu(x)?;
     let x = layer_norm(g, &w.at("layer_norm"), x, m.config.epsilon("layer_norm_eps", 1e-12)?)?;
     heads::words(g, m, &w, x, "embeddings.word_embeddings.weight")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{graph, layer};
+    use crate::testing::{Checkpoint, count, dims};
+
+    fn checkpoint() -> Checkpoint {
+        let mut c = Checkpoint::default();
+        for (table, rows) in [("word", 11), ("position", 9), ("token_type", 1)] {
+            c.bare(format_args!("roberta.embeddings.{table}_embeddings"), &[rows, 6]);
+        }
+        c.layer("roberta.embeddings.LayerNorm", &[6]);
+        layer(&mut c, "roberta.encoder.layer.0", 6);
+        c.layer("lm_head.dense", &[6, 6]).layer("lm_head.layer_norm", &[6]);
+        c
+    }
+
+    #[test]
+    fn the_bias_of_the_output_layer_has_two_names() {
+        let config = json!({"model_type": "roberta", "num_hidden_layers": 1, "num_attention_heads": 2});
+        for names in
+            [&["lm_head.bias"][..], &["lm_head.decoder.bias"], &["lm_head.bias", "lm_head.decoder.bias"]]
+        {
+            let mut c = checkpoint();
+            for name in names {
+                c.tensor(name, &[11]);
+            }
+            // What is tied is the table, whatever else the checkpoint has.
+            c.bare("lm_head.decoder", &[11, 6]);
+            let g = graph(&c, &config, "RobertaForMaskedLM").unwrap();
+            assert_eq!(dims(&g, "logits"), "batch_size,sequence_length,11");
+            assert_eq!(count(&g, "Gemm"), 8);
+        }
+        let error = graph(&checkpoint(), &config, "RobertaForMaskedLM").unwrap_err().to_string();
+        assert!(error.contains("\"lm_head.bias\""), "{error}");
+        let error = graph(&checkpoint(), &config, "RobertaForTokenClassification").unwrap_err().to_string();
+        assert!(error.contains("\"classifier.weight\""), "{error}");
+    }
 }

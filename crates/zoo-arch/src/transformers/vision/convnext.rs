@@ -122,3 +122,30 @@ fn respond(g: &mut Builder, w: &Weights, x: Val) -> Result<Val> {
     let y = g.add(y, bias)?;
     Ok(g.add(y, x)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::graph;
+    use crate::testing::{Checkpoint, count, dims};
+
+    #[test]
+    fn dense_layers_are_convolutions_and_sizes_are_free_where_none_is_said() {
+        let mut c = Checkpoint::default();
+        c.layer("embeddings.patch_embeddings", &[4, 3, 4, 4]).layer("embeddings.layernorm", &[4]);
+        let at = |module: &str| format!("encoder.stages.0.layers.0.{module}");
+        c.layer(at("dwconv"), &[4, 1, 7, 7]).layer(at("layernorm"), &[4]);
+        c.layer(at("pwconv1"), &[16, 4]).layer(at("pwconv2"), &[4, 16]);
+        c.tensor(at("grn.weight"), &[1, 1, 1, 16])
+            .tensor(at("grn.bias"), &[1, 1, 1, 16])
+            .layer("layernorm", &[4]);
+        let mut config = json!({"model_type": "convnextv2", "depths": [1]});
+        let g = graph(&c, &config, "ConvNextV2Model").unwrap();
+        assert_eq!((count(&g, "Conv"), count(&g, "Gemm")), (4, 0));
+        assert_eq!(dims(&g, "pixel_values"), "batch_size,3,height,width");
+        config["image_size"] = json!(32);
+        let g = graph(&c, &config, "ConvNextV2Model").unwrap();
+        assert_eq!(dims(&g, "last_hidden_state"), "batch_size,4,8,8");
+    }
+}

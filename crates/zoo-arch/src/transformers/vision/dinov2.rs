@@ -81,10 +81,7 @@ fn encoded(g: &mut Builder, m: &Model<'_>, version: &Version) -> Result<Patches>
     let projection = w.at("patch_embeddings.projection");
     let image = pixels(g, &projection, fixed_size(m, m.config)?)?;
     let patch = m.config.pair("patch_size", version.patch)?;
-    let registers = match version.registers {
-        true => m.config.size(&["num_register_tokens"], 4)?,
-        false => 0,
-    };
+    let registers = if version.registers { m.config.size(&["num_register_tokens"], 4)? } else { 0 };
     let size = m.config.pair("image_size", 224)?;
     if size.0 != size.1 {
         return Ok(m.config.unsupported("image_size")?);
@@ -121,4 +118,25 @@ fn classified(g: &mut Builder, m: &Model<'_>, x: &Patches) -> Result<Val> {
     let mean = x.mean(g)?;
     let both = g.concat(&[class, mean], 1)?;
     Ok(linear(g, &m.top.at("classifier"), both)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::refusal;
+    use crate::testing::Checkpoint;
+
+    #[test]
+    fn positions_are_those_of_a_square_and_registers_are_counted() {
+        let mut c = Checkpoint::default();
+        c.tensor("embeddings.cls_token", &[1, 1, 8]).tensor("embeddings.register_tokens", &[1, 3, 8]);
+        c.layer("embeddings.patch_embeddings.projection", &[8, 3, 4, 4]);
+        let mut config = json!({"model_type": "dinov2_with_registers", "image_size": 16, "patch_size": 4});
+        let error = refusal(&c, &config, "Dinov2WithRegistersModel", None);
+        assert!(error.contains("has the shape [1, 3, 8], the network needs [4, 1, 8]"), "{error}");
+        config["image_size"] = json!([16, 32]);
+        let error = refusal(&c, &config, "Dinov2WithRegistersModel", None);
+        assert!(error.contains("`image_size` = [16,32]"), "{error}");
+    }
 }

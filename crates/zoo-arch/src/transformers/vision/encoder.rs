@@ -66,7 +66,13 @@ impl Layers {
     }
 
     /// The second half: what attention mixed is added to `x`, then what dense layers make of that.
-    pub(in crate::transformers) fn finish(&self, g: &mut Builder, w: &Weights, x: Val, mixed: Val) -> Result<Val> {
+    pub(in crate::transformers) fn finish(
+        &self,
+        g: &mut Builder,
+        w: &Weights,
+        x: Val,
+        mixed: Val,
+    ) -> Result<Val> {
         let y = linear(g, &w.at(self.names.out), mixed)?;
         let y = self.scale(g, w, self.names.scales[0], y)?;
         let x = g.add(y, x)?;

@@ -30,7 +30,10 @@ pub(super) fn reconstruction(g: &mut Builder, w: &Weights, x: Val, side: usize) 
     }
     let channels = g.size(x, 1)?.checked_div(side * side).unwrap_or_default();
     let [channels, side] = [channels, side].map(Dim::Fixed);
-    let x = g.reshape(x, [dims[0].clone(), channels.clone(), side.clone(), side.clone(), height.into(), width.into()])?;
+    let x = g.reshape(
+        x,
+        [dims[0].clone(), channels.clone(), side.clone(), side.clone(), height.into(), width.into()],
+    )?;
     let x = g.transpose(x, &[0, 1, 4, 2, 5, 3])?;
     let x = g.join_axes(x, 4, 6)?;
     Ok(output("reconstruction", g.join_axes(x, 2, 4)?))

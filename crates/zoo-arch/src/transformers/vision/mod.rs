@@ -1,6 +1,10 @@
 //! Models of images, with the names of the transformers library.
 
+mod beit;
 mod convnext;
+mod detr;
+mod detr_backbone;
+mod detr_masks;
 mod dinov2;
 mod encoder;
 mod heads;
@@ -9,6 +13,9 @@ mod pixels;
 mod resnet;
 mod segformer;
 mod swin;
+#[cfg(test)]
+pub(super) mod testing;
+mod uper;
 mod vit;
 
 use super::Architecture;
@@ -24,5 +31,7 @@ pub(super) const FAMILIES: &[&[Architecture]] = &[
     convnext::ARCHITECTURES,
     resnet::ARCHITECTURES,
     swin::ARCHITECTURES,
+    beit::ARCHITECTURES,
     segformer::ARCHITECTURES,
+    detr::ARCHITECTURES,
 ];

@@ -10,7 +10,7 @@ use zoo_tensor::{Dim, Tensor, Weight};
 use crate::nn::{Filter, conv, resample};
 use crate::transformers::Result;
 
-/// A table for more patches is not made: attention between them would fill any memory first.
+/// An image in more patches is refused: attention between them would fill any memory.
 const MOST_PATCHES: usize = 1 << 14;
 
 /// Tokens of images.
@@ -40,10 +40,14 @@ impl Patches {
         let side = [patch.0, patch.1];
         let x = conv(g, w, image, Window::of_axes(side).stride(side))?;
         let batch = g.dims(x)[0].clone();
-        let (&[_, _, Dim::Fixed(height), Dim::Fixed(width)],) = (g.dims(x),) else {
+        let &[_, _, Dim::Fixed(height), Dim::Fixed(width)] = g.dims(x) else {
             let why = "its positions are laid out for a fixed height and width".to_owned();
             return Err(Error::ImageSize { why }.into());
         };
+        if height.checked_mul(width).is_none_or(|count| count > MOST_PATCHES) {
+            let why = format!("{height}x{width} patches are more than {MOST_PATCHES}");
+            return Err(Error::ImageSize { why }.into());
+        }
         let x = g.join_axes(x, 2, 4)?;
         let x = g.transpose(x, &[2, 0, 1])?;
         let x = g.pad(x, &[before, 0, 0], &[0, 0, 0])?;
@@ -119,22 +123,25 @@ impl Positions {
         [image.0.checked_div(patch.0).unwrap_or_default(), image.1.checked_div(patch.1).unwrap_or_default()]
     }
 
-    /// The table `name` for a grid: `[before + patches, 1, width]`. It lies in the checkpoint with or without an axis of size 1 in front.
-    pub(in crate::transformers) fn table(self, g: &mut Builder, w: &Weights, name: &str, grid: [usize; 2]) -> Result<Val> {
+    /// The table `name` for a grid of patches that were cut: `[before + patches, 1, width]`. It lies in the checkpoint with or without an axis of size 1 in front.
+    pub(in crate::transformers) fn table(
+        self,
+        g: &mut Builder,
+        w: &Weights,
+        name: &str,
+        grid: [usize; 2],
+    ) -> Result<Val> {
         let width = w.shape(name)?.last().copied().unwrap_or_default();
         let patches = self.grid[0].checked_mul(self.grid[1]).and_then(|count| count.checked_add(self.before));
         let rows = patches.unwrap_or(usize::MAX);
         if grid == self.grid {
             return Ok(g.weight_as(w, name, &[rows, 1, width])?);
         }
-        let refuse = |why: String| Err(Error::ImageSize { why }.into());
         if self.grid[0] != self.grid[1] {
-            return refuse("its positions are not those of a square, which is all that can be stretched".to_owned());
+            let why =
+                "its positions are not those of a square, which is all that can be stretched".to_owned();
+            return Err(Error::ImageSize { why }.into());
         }
-        let count = grid[0].checked_mul(grid[1]).filter(|&count| count <= MOST_PATCHES);
-        let Some(count) = count else {
-            return refuse(format!("{}x{} patches are more than {MOST_PATCHES}", grid[0], grid[1]));
-        };
         let taken = w.take(name)?;
         let Ok(table) = taken.weight.reshaped([rows, 1, width]) else {
             let found = taken.weight.shape().to_vec();
@@ -144,7 +151,7 @@ impl Positions {
         let (front, patches) = values.split_at(self.before * width);
         let mut stretched = front.to_vec();
         stretched.extend(resample(patches, width, self.grid, grid, self.filter));
-        let tensor = Tensor::from_slice([self.before + count, 1, width], &stretched)?;
+        let tensor = Tensor::from_slice([stretched.len() / width.max(1), 1, width], &stretched)?;
         Ok(g.derived(&format!("{}[{}x{}]", taken.name, grid[0], grid[1]), Weight::from(tensor)))
     }
 }

@@ -104,3 +104,32 @@ impl ResNet {
         activate_by_name(g, &self.activation, sum)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{graph, refusal};
+    use crate::testing::{Checkpoint, count, dims};
+
+    #[test]
+    fn maps_of_images_of_any_size() {
+        let mut c = Checkpoint::default();
+        let mut unit = |module: &str, shape: &[usize]| {
+            c.bare(format_args!("{module}.convolution"), shape)
+                .norm(format_args!("{module}.normalization"), shape[0]);
+        };
+        unit("embedder.embedder", &[4, 1, 7, 7]);
+        unit("encoder.stages.0.layers.0.layer.0", &[4, 4, 3, 3]);
+        unit("encoder.stages.0.layers.0.layer.1", &[4, 4, 3, 3]);
+        let mut config = json!({"model_type": "resnet", "layer_type": "basic", "depths": [1]});
+        let g = graph(&c, &config, "ResNetModel").unwrap();
+        assert_eq!(dims(&g, "pixel_values"), "batch_size,1,height,width");
+        assert_eq!(
+            (dims(&g, "pooler_output").as_str(), count(&g, "BatchNormalization")),
+            ("batch_size,4,1,1", 3)
+        );
+        config["layer_type"] = json!("deep");
+        assert!(refusal(&c, &config, "ResNetModel", None).contains("`layer_type` = \"deep\""));
+    }
+}

@@ -48,7 +48,13 @@ impl Stage {
         let patches = config.sizes("patch_sizes", &[7, 3, 3, 3])?;
         let strides = config.sizes("strides", &[4, 2, 2, 2])?;
         let of_each = depths.iter().zip(&heads).zip(&reductions).zip(&patches).zip(&strides);
-        let stage = |((((&depth, &heads), &reduction), &patch), &stride)| Self { depth, heads, reduction, patch, stride };
+        let stage = |((((&depth, &heads), &reduction), &patch), &stride)| Self {
+            depth,
+            heads,
+            reduction,
+            patch,
+            stride,
+        };
         let stages: Vec<Self> = of_each.take(count).map(stage).collect();
         if stages.len() < count { Ok(config.unsupported("num_encoder_blocks")?) } else { Ok(stages) }
     }
@@ -165,4 +171,45 @@ fn segmented(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let x = g.relu(x)?;
     let x = conv(g, &w.at("classifier"), x, Window::of(1))?;
     Ok(output("logits", x))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{graph, refusal};
+    use crate::testing::{Checkpoint, count, dims};
+
+    #[test]
+    fn maps_stay_maps_and_sizes_are_free() {
+        let mut c = Checkpoint::default();
+        c.layer("encoder.patch_embeddings.0.proj", &[8, 3, 7, 7])
+            .layer("encoder.patch_embeddings.0.layer_norm", &[8]);
+        let at = |module: &str| format!("encoder.block.0.0.{module}");
+        for part in
+            ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"]
+        {
+            c.layer(at(part), &[8, 8]);
+        }
+        c.layer(at("attention.self.sr"), &[8, 8, 2, 2]).layer(at("attention.self.layer_norm"), &[8]);
+        c.layer(at("layer_norm_1"), &[8]).layer(at("layer_norm_2"), &[8]);
+        c.layer(at("mlp.dense1"), &[16, 8])
+            .layer(at("mlp.dwconv.dwconv"), &[16, 1, 3, 3])
+            .layer(at("mlp.dense2"), &[8, 16]);
+        c.layer("encoder.layer_norm.0", &[8]);
+        let mut config = json!({
+            "model_type": "segformer", "num_encoder_blocks": 1, "depths": [1], "num_attention_heads": [2], "sr_ratios": [2]
+        });
+        let g = graph(&c, &config, "SegformerModel").unwrap();
+        let map = "batch_size,8,floor((height - 1)/4) + 1,floor((width - 1)/4) + 1";
+        assert_eq!(
+            (dims(&g, "last_hidden_state").as_str(), count(&g, "Conv"), count(&g, "Gemm")),
+            (map, 9, 0)
+        );
+        config["reshape_last_stage"] = json!(false);
+        let error = refusal(&c, &config, "SegformerForSemanticSegmentation", None);
+        assert!(error.contains("`reshape_last_stage` = false"), "{error}");
+        config["num_encoder_blocks"] = json!(2);
+        assert!(refusal(&c, &config, "SegformerModel", None).contains("`num_encoder_blocks` = 2"));
+    }
 }

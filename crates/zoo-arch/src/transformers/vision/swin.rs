@@ -12,8 +12,8 @@ use super::heads::{features, output, reconstruction};
 use super::pixels::{fixed_size, pixels};
 use crate::config::Config;
 use crate::nn::{
-    Attention, EPSILON, Place, Similarity, Tokens, Windows, activate_by_name, attend_each, conv, layer_norm, line_by_line,
-    linear, moved, relative_bias, relative_table, taken,
+    Attention, EPSILON, Place, Similarity, Tokens, Windows, activate_by_name, attend_each, conv, layer_norm,
+    line_by_line, linear, moved, relative_bias, relative_table, taken,
 };
 use crate::transformers::{Architecture, Model, Result, class};
 
@@ -67,6 +67,9 @@ const MOST_BIAS: f32 = 16.0;
 /// The second version's cosines are multiplied by no more than this.
 const MOST_SCALE: f32 = 100.0;
 
+/// Windows of a larger side are refused: no tensor of the second version shows it, and there is a bias for each pair of places.
+const MOST_SIDE: usize = 32;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Version {
     First,
@@ -110,12 +113,17 @@ impl Swin {
         if depths.len() != heads.len() || depths.is_empty() {
             return Ok(config.unsupported("num_heads")?);
         }
-        let ((height, width), (down, across)) = (config.pair("image_size", 224)?, config.pair("patch_size", 4)?);
+        let side = config.size(&["window_size"], 7)?;
+        if !(1..=MOST_SIDE).contains(&side) {
+            return Ok(config.unsupported("window_size")?);
+        }
+        let ((height, width), (down, across)) =
+            (config.pair("image_size", 224)?, config.pair("patch_size", 4)?);
         Ok(Self {
             version,
             depths,
             heads,
-            side: config.size(&["window_size"], 7)?,
+            side,
             pretrained,
             epsilon: config.epsilon("layer_norm_eps", 1e-5)?,
             activation: config.word(&["hidden_act"], "gelu")?.to_owned(),
@@ -130,12 +138,19 @@ impl Swin {
         let smallest = map[0].min(map[1]);
         if self.version == Version::First {
             if smallest < self.side {
-                let why = format!("stage {stage} has a map of {}x{}, less than a window of {}", map[0], map[1], self.side);
+                let why = format!(
+                    "stage {stage} has a map of {}x{}, less than a window of {}",
+                    map[0], map[1], self.side
+                );
                 return Err(Error::ImageSize { why }.into());
             }
             return Ok(Cut { side: self.side, shifts: smallest > self.side, heads, pretrained: 0 });
         }
         let usual = self.usual[0] >> stage.min(31);
+        if usual == 0 {
+            let why = format!("stage {stage} has no place for a window");
+            return Err(Error::ImageSize { why }.into());
+        }
         let pretrained = self.pretrained.get(stage).copied().unwrap_or_default();
         Ok(Cut { side: usual.min(self.side), shifts: usual > self.side, heads, pretrained })
     }
@@ -159,7 +174,7 @@ fn encoded(g: &mut Builder, m: &Model<'_>, version: Version) -> Result<Tokens> {
             swin.block(g, &w.at(format_args!("blocks.{block}")), &mut map, cut, block % 2 == 1)?;
         }
         if stage + 1 < swin.depths.len() {
-            map = swin.merge(g, &w.at("downsample"), &map)?;
+            map = swin.merge(g, &w.at("downsample"), stage, &map)?;
         }
     }
     map.rows = layer_norm(g, &m.base.at("layernorm"), map.rows, swin.epsilon)?;
@@ -208,9 +223,18 @@ impl Swin {
     }
 
     /// Attention within windows, on rows that stand in their order.
-    fn attention(&self, g: &mut Builder, w: &Weights, x: Val, windows: Windows, cut: Cut, batch: &Dim) -> Result<Val> {
+    fn attention(
+        &self,
+        g: &mut Builder,
+        w: &Weights,
+        x: Val,
+        windows: Windows,
+        cut: Cut,
+        batch: &Dim,
+    ) -> Result<Val> {
         let own = w.at("self");
-        let parts = [linear(g, &own.at("query"), x)?, linear(g, &own.at("key"), x)?, linear(g, &own.at("value"), x)?];
+        let parts =
+            [linear(g, &own.at("query"), x)?, linear(g, &own.at("key"), x)?, linear(g, &own.at("value"), x)?];
         let mask = windows.mask(g)?;
         let (similarity, table, masks) = match self.version {
             Version::First => {
@@ -237,11 +261,12 @@ impl Swin {
         Ok(linear(g, &w.at("output.dense"), y)?)
     }
 
-    /// Joins each 2x2 places (zeros beyond the edge) into one, of twice the channels.
-    fn merge(&self, g: &mut Builder, w: &Weights, map: &Tokens) -> Result<Tokens> {
+    /// Joins each 2x2 places (zeros beyond the edge) into one, of twice the channels, in the order of the next stage's first windows.
+    fn merge(&self, g: &mut Builder, w: &Weights, stage: usize, map: &Tokens) -> Result<Tokens> {
         let [height, width] = map.size;
         let size = map.size.map(|size| size.div_ceil(2));
-        let order = line_by_line(size)?;
+        let windows = Windows::new(size, self.cut(stage + 1, size)?.side, false);
+        let order = if windows.is_padded() { line_by_line(size)? } else { windows.places() };
         let part = |down: usize, right: usize| {
             order.iter().flatten().map(move |place| {
                 let (row, column) = (2 * (place / size[1]) + down, 2 * (place % size[1]) + right);
@@ -298,4 +323,63 @@ fn ways(cut: Cut) -> Vec<[f32; 2]> {
         relative.signum() * (relative.abs() + 1.0).log2() / 8.0_f32.log2() * f32::from(u8::from(way != 0))
     };
     (-reach..=reach).flat_map(|down| (-reach..=reach).map(move |right| [along(down), along(right)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::refusal;
+    use super::*;
+    use crate::image::ImageSize;
+    use crate::testing::Checkpoint;
+
+    #[test]
+    fn windows_are_bounded_and_have_to_fit() {
+        let mut c = Checkpoint::default();
+        c.layer("embeddings.patch_embeddings.projection", &[4, 3, 4, 4]).layer("embeddings.norm", &[4]);
+        for side in [0_u32, 33] {
+            let config = json!({"model_type": "swinv2", "window_size": side});
+            assert!(refusal(&c, &config, "Swinv2Model", None).contains(&format!("`window_size` = {side}")));
+        }
+        let config = json!({"model_type": "swin"});
+        let error = refusal(&c, &config, "SwinModel", Some(ImageSize::Fixed(24, 64)));
+        assert!(error.contains("stage 0 has a map of 6x16, less than a window of 7"), "{error}");
+        let config = json!({"model_type": "swin", "use_absolute_embeddings": true});
+        assert!(refusal(&c, &config, "SwinModel", None).contains("`use_absolute_embeddings` = true"));
+    }
+
+    #[test]
+    fn windows_shrink_or_do_not_shift() {
+        let config = |model_type: &str| {
+            let values = json!({"model_type": model_type, "image_size": 64, "window_size": 6, "pretrained_window_sizes": [4]});
+            Config::parse(values.to_string().as_bytes()).unwrap()
+        };
+        let first = Swin::of(&config("swin"), Version::First).unwrap();
+        let cut = |swin: &Swin, stage, map| {
+            swin.cut(stage, map).map(|cut| (cut.side, cut.shifts, cut.pretrained)).unwrap()
+        };
+        assert_eq!(cut(&first, 0, [16, 16]), (6, true, 0));
+        assert_eq!(cut(&first, 1, [6, 16]), (6, false, 0));
+        let second = Swin::of(&config("swinv2"), Version::Second).unwrap();
+        assert_eq!((cut(&second, 0, [16, 16]), cut(&second, 2, [4, 4])), ((6, true, 4), (4, false, 0)));
+        assert!(Swin { usual: [1, 1], ..second }.cut(1, [1, 1]).is_err());
+    }
+
+    #[test]
+    fn ways_are_logarithms_with_a_sign() {
+        let all = ways(Cut { side: 3, shifts: false, heads: 1, pretrained: 0 });
+        let half = 5.0_f32.log2() / 3.0;
+        let whole = 9.0_f32.log2() / 3.0;
+        assert_eq!(
+            (all.len(), all[0], all[1], all[12], all[24]),
+            (25, [-whole; 2], [-whole, -half], [0.0; 2], [whole; 2])
+        );
+        let wider = ways(Cut { side: 3, shifts: false, heads: 1, pretrained: 5 });
+        assert_eq!(
+            wider[24].map(f32::to_bits),
+            [half; 2].map(f32::to_bits),
+            "in pretraining, the same way was half of the widest"
+        );
+    }
 }

@@ -124,3 +124,68 @@ fn with_teacher(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let logits = g.mul(sum, half)?;
     Ok(output("logits", logits))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{built, graph, layer, refusal};
+    use crate::image::ImageSize;
+    use crate::testing::{Checkpoint, count, dims};
+
+    /// Two layers of width 8 with four patches of 6x6.
+    fn checkpoint(head: &str) -> Checkpoint {
+        let mut c = Checkpoint::default();
+        c.tensor("vit.embeddings.cls_token", &[1, 1, 8])
+            .tensor("vit.embeddings.position_embeddings", &[1, 5, 8]);
+        c.layer("vit.embeddings.patch_embeddings.projection", &[8, 1, 6, 6]);
+        layer(&mut c, "vit.encoder.layer.0", 8);
+        layer(&mut c, "vit.encoder.layer.1", 8);
+        c.layer("vit.layernorm", &[8]);
+        c.layer(head, &[7, 8]);
+        c
+    }
+
+    fn config() -> Value {
+        json!({"model_type": "vit", "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 12, "patch_size": 6})
+    }
+
+    #[test]
+    fn classifiers_finish_the_last_layer_for_the_class_alone() {
+        let g = graph(&checkpoint("classifier"), &config(), "ViTForImageClassification").unwrap();
+        assert_eq!(dims(&g, "pixel_values"), "batch_size,1,12,12");
+        assert_eq!(dims(&g, "vit.encoder.layer.0.output.dense"), "5*batch_size,8");
+        assert_eq!(dims(&g, "vit.encoder.layer.1.output.dense"), "batch_size,8");
+        assert_eq!((dims(&g, "logits").as_str(), count(&g, "Gemm")), ("batch_size,7", 2 * 6 + 1));
+    }
+
+    #[test]
+    fn a_pooler_is_used_where_there_is_one() {
+        let c = checkpoint("classifier");
+        let b = built(&c, &config(), "ViTModel", None).unwrap();
+        assert_eq!((b.graphs[0].1.outputs.len(), b.left_out), (1, vec!["classifier".to_owned()]));
+        let g = graph(&checkpoint("vit.pooler.dense"), &config(), "ViTModel").unwrap();
+        assert_eq!(
+            (dims(&g, "last_hidden_state"), dims(&g, "pooler_output")),
+            ("batch_size,5,8".into(), "batch_size,7".into())
+        );
+        let error = refusal(&checkpoint("vit.pooler.dense"), &config(), "ViTForImageClassification", None);
+        assert!(error.contains("\"classifier.weight\""), "{error}");
+    }
+
+    #[test]
+    fn positions_are_for_the_configured_size_and_stretched_for_another() {
+        let c = checkpoint("classifier");
+        let of = |size| built(&c, &config(), "ViTForImageClassification", size);
+        let g = of(Some(ImageSize::Fixed(18, 24))).unwrap().graphs.remove(0).1;
+        assert_eq!(dims(&g, "vit.embeddings.position_embeddings[3x4]"), "13,1,8");
+        let mut other = config();
+        other["image_size"] = json!(18);
+        let error = refusal(&c, &other, "ViTForImageClassification", None);
+        assert!(error.contains("has the shape [1, 5, 8], the network needs [10, 1, 8]"), "{error}");
+        let free = of(Some(ImageSize::Any)).unwrap_err().to_string();
+        assert!(free.contains("laid out for a fixed height and width"), "{free}");
+        let huge = of(Some(ImageSize::Fixed(6000, 6000))).unwrap_err().to_string();
+        assert!(huge.contains("1000x1000 patches are more than 16384"), "{huge}");
+    }
+}

@@ -1,15 +1,24 @@
 //! The hub's JSON: a repository's facts, its files in pages, selected paths, references, and the search.
 
+use std::sync::PoisonError;
+
 use hyper::header::{self, HeaderName};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Access, HubFile, HubRepo, HuggingFace, Reply, User, failure, moved};
+use super::{Access, Commit, HubFile, HubRepo, HuggingFace, RefKind, Reply, User, failure, moved};
 use crate::hubs::pointer_text;
 use crate::server::Ask;
 
 /// Every fixture was made at once.
 const MADE: &str = "2026-01-01T00:00:00.000Z";
+
+/// What `expand` may name, of what there is here and what clients ask for.
+const EXPAND: [&str; 20] = [
+    "author", "cardData", "config", "createdAt", "disabled", "downloads", "downloadsAllTime", "gated", "gguf",
+    "lastModified", "library_name", "likes", "pipeline_tag", "private", "safetensors", "sha", "siblings", "tags",
+    "transformersInfo", "usedStorage",
+];
 
 impl HuggingFace {
     /// Everything below `/api/`.
@@ -17,11 +26,12 @@ impl HuggingFace {
         match parts {
             ["whoami-v2"] => self.who_am_i(ask),
             ["models"] => self.search(ask),
+            // The oldest models had no owner, and all of them moved.
+            ["models", name, ..] if self.renamed.contains_key(*name) => {
+                self.renamed.get(*name).map_or_else(|| self.no_repo(ask), |now| moved(ask, name, now))
+            }
             ["models", owner, name, rest @ ..] => self.of_repo(ask, &format!("{owner}/{name}"), rest),
-            ["models", name] => match self.renamed.get(*name) {
-                Some(now) => moved(ask, name, now),
-                None => self.no_repo(ask),
-            },
+            ["models", _] => self.no_repo(ask),
             _ => failure(StatusCode::NOT_FOUND, None, "Not Found"),
         }
     }
@@ -38,42 +48,39 @@ impl HuggingFace {
             Ok(repo) => repo,
             Err(reply) => return reply,
         };
-        let at = |revision: &str, answer: &dyn Fn() -> Reply| {
-            if repo.has_revision(revision) {
-                return answer();
+        let at = |revision: &str, answer: &dyn Fn(&Commit) -> Reply| match repo.at(revision) {
+            Some(commit) => answer(commit),
+            None => {
+                failure(StatusCode::NOT_FOUND, Some("RevisionNotFound"), &format!("Invalid rev id: {revision}"))
             }
-            failure(StatusCode::NOT_FOUND, Some("RevisionNotFound"), &format!("Invalid rev id: {revision}"))
         };
         match rest {
-            [] => Reply::json(&info(id, repo, ask), &[]),
-            ["revision", revision] => at(revision, &|| Reply::json(&info(id, repo, ask), &[])),
-            ["tree", revision, path @ ..] => at(revision, &|| self.tree(ask, repo, &path.join("/"))),
-            ["paths-info", revision] if ask.method == Method::POST => at(revision, &|| paths_info(ask, repo)),
-            ["refs"] => {
-                let main = json!({ "name": "main", "ref": "refs/heads/main", "targetCommit": repo.commit });
-                Reply::json(&json!({ "branches": [main], "tags": [], "converts": [] }), &[])
+            [] => at(super::MAIN, &|commit| info(id, &repo, commit, ask)),
+            ["revision", revision] => at(revision, &|commit| info(id, &repo, commit, ask)),
+            ["tree", revision, path @ ..] => at(revision, &|commit| self.tree(ask, commit, &path.join("/"))),
+            ["paths-info", revision] if ask.method == Method::POST => {
+                at(revision, &|commit| paths_info(ask, commit))
             }
-            ["commits", revision] => at(revision, &|| {
-                Reply::json(
-                    &json!([{ "id": repo.commit, "title": "Upload", "message": "", "authors": [], "date": MADE }]),
-                    &[],
-                )
+            ["refs"] => refs(ask, &repo),
+            ["commits", revision] => at(revision, &|commit| {
+                let one = json!({ "id": commit.id, "title": "Upload", "message": "", "authors": [], "date": MADE });
+                Reply::json(&json!([one]), &[])
             }),
             _ => failure(StatusCode::NOT_FOUND, None, "Not Found"),
         }
     }
 
     /// Files (and, unless recursive, folders) below `folder`, in pages.
-    fn tree(&self, ask: &Ask, repo: &HubRepo, folder: &str) -> Reply {
+    fn tree(&self, ask: &Ask, commit: &Commit, folder: &str) -> Reply {
         let prefix =
             if folder.is_empty() { String::new() } else { format!("{}/", folder.trim_end_matches('/')) };
         let recursive = ask.query("recursive").is_some_and(|v| v.eq_ignore_ascii_case("true") || v == "1");
         let mut entries: Vec<Value> = Vec::new();
-        for (path, file) in &repo.files {
+        for (path, file) in &commit.files {
             let Some(below) = path.strip_prefix(&prefix) else { continue };
             match below.split_once('/') {
                 Some((sub, _)) if !recursive => {
-                    let entry = json!({ "type": "directory", "oid": repo.commit, "size": 0, "path": format!("{prefix}{sub}") });
+                    let entry = json!({ "type": "directory", "oid": commit.id, "size": 0, "path": format!("{prefix}{sub}") });
                     if !entries.contains(&entry) {
                         entries.push(entry);
                     }
@@ -95,6 +102,7 @@ impl HuggingFace {
         let wanted = ask.query("search").unwrap_or_default().to_lowercase();
         let filters: Vec<&str> =
             ask.query.iter().filter(|(k, _)| k == "filter").map(|(_, v)| v.as_str()).collect();
+        let repos = self.repos.read().unwrap_or_else(PoisonError::into_inner);
         let fits = |(id, repo): &(&String, &HubRepo)| {
             repo.access != Access::Private
                 && id.to_lowercase().contains(&wanted)
@@ -105,13 +113,17 @@ impl HuggingFace {
                     .iter()
                     .all(|f| repo.tags.iter().any(|t| t == f) || repo.library.as_deref() == Some(f))
         };
-        let mut found: Vec<(&String, &HubRepo)> = self.repos.iter().filter(fits).collect();
+        let mut found: Vec<(&String, &HubRepo)> =
+            repos.iter().map(|(id, repo)| (id, &**repo)).filter(fits).collect();
         match ask.query("sort") {
             Some("downloads") => found.sort_by_key(|(_, repo)| std::cmp::Reverse(repo.downloads)),
             Some("likes") => found.sort_by_key(|(_, repo)| std::cmp::Reverse(repo.likes)),
             _ => {}
         }
-        let entries = found.into_iter().map(|(id, repo)| summary(id, repo)).collect();
+        let entries = found
+            .into_iter()
+            .filter_map(|(id, repo)| Some(expanded(summary(id, repo, repo.main()?), ask)))
+            .collect();
         self.paged(ask, entries)
     }
 
@@ -141,10 +153,31 @@ impl HuggingFace {
     }
 }
 
-fn info(id: &str, repo: &HubRepo, ask: &Ask) -> Value {
+/// Branches and tags; pull requests only for those who ask.
+fn refs(ask: &Ask, repo: &HubRepo) -> Reply {
+    let list = |kind: RefKind, prefix: &str| -> Vec<Value> {
+        let entry = |(name, commit): (&String, &std::sync::Arc<Commit>)| {
+            json!({ "name": name, "ref": format!("{prefix}{name}"), "targetCommit": commit.id })
+        };
+        repo.refs_of(kind).map(entry).collect()
+    };
+    let mut value = json!({
+        "branches": list(RefKind::Branch, "refs/heads/"), "tags": list(RefKind::Tag, "refs/tags/"), "converts": [],
+    });
+    let wants_requests = ask.query("include_prs").is_some_and(|v| v == "1" || v.eq_ignore_ascii_case("true"));
+    if let Some(fields) = value.as_object_mut().filter(|_| wants_requests) {
+        fields.insert("pullRequests".into(), list(RefKind::PullRequest, "").into());
+    }
+    Reply::json(&value, &[])
+}
+
+fn info(id: &str, repo: &HubRepo, commit: &Commit, ask: &Ask) -> Reply {
+    if let Some((_, unknown)) = ask.query.iter().find(|(key, value)| key == "expand" && !EXPAND.contains(&value.as_str())) {
+        return failure(StatusCode::BAD_REQUEST, None, &format!("Invalid option: {unknown} at \"expand\""));
+    }
     let blobs = ask.query("blobs").is_some_and(|v| v.eq_ignore_ascii_case("true") || v == "1");
-    let mut value = summary(id, repo);
-    let siblings = repo.files.iter().map(|(path, file)| {
+    let mut value = summary(id, repo, commit);
+    let siblings = commit.files.iter().map(|(path, file)| {
         let mut sibling = json!({ "rfilename": path });
         if let Some(fields) = sibling.as_object_mut().filter(|_| blobs) {
             fields.insert("blobId".into(), file.blob.clone().into());
@@ -157,20 +190,33 @@ fn info(id: &str, repo: &HubRepo, ask: &Ask) -> Value {
     });
     if let Some(fields) = value.as_object_mut() {
         fields.insert("siblings".into(), siblings.collect());
-        let used: u64 = repo.files.values().map(|file| file.content.len()).sum();
+        let used: u64 = commit.files.values().map(|file| file.content.len()).sum();
         fields.insert("usedStorage".into(), used.into());
+        fields.extend(repo.card.clone().map(|card| ("cardData".to_owned(), card)));
     }
-    value
+    Reply::json(&expanded(value, ask), &[])
 }
 
-fn summary(id: &str, repo: &HubRepo) -> Value {
+/// Only the fields that were named, if any was.
+fn expanded(value: Value, ask: &Ask) -> Value {
+    let named: Vec<&str> = ask.query.iter().filter(|(key, _)| key == "expand").map(|(_, v)| v.as_str()).collect();
+    match value {
+        Value::Object(fields) if !named.is_empty() => {
+            let is_kept = |name: &str| named.contains(&name) || matches!(name, "_id" | "id");
+            fields.into_iter().filter(|(name, _)| is_kept(name)).collect::<serde_json::Map<_, _>>().into()
+        }
+        other => other,
+    }
+}
+
+fn summary(id: &str, repo: &HubRepo, commit: &Commit) -> Value {
     let gated = if repo.access == Access::Gated { json!("manual") } else { json!(false) };
     json!({
-        "_id": repo.commit.get(..24),
+        "_id": commit.id.get(..24),
         "id": id,
         "modelId": id,
         "author": id.split('/').next(),
-        "sha": repo.commit,
+        "sha": commit.id,
         "private": repo.access == Access::Private,
         "gated": gated,
         "disabled": repo.access == Access::Disabled,
@@ -198,7 +244,7 @@ fn lfs(file: &HubFile, digest: &str) -> Option<Value> {
 }
 
 /// `{"paths": […]}`, as JSON or as a form.
-fn paths_info(ask: &Ask, repo: &HubRepo) -> Reply {
+fn paths_info(ask: &Ask, commit: &Commit) -> Reply {
     let paths: Vec<String> = match serde_json::from_slice::<Value>(&ask.body) {
         Ok(value) => {
             let list = value.get("paths").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -209,6 +255,6 @@ fn paths_info(ask: &Ask, repo: &HubRepo) -> Reply {
             .map(|(_, value)| value.into_owned())
             .collect(),
     };
-    let entries = paths.iter().filter_map(|path| repo.files.get(path).map(|file| tree_entry(path, file)));
+    let entries = paths.iter().filter_map(|path| commit.files.get(path).map(|file| tree_entry(path, file)));
     Reply::json(&entries.collect(), &[])
 }

@@ -5,17 +5,23 @@
 //! looks like a SHA-256 and is none.
 
 mod api;
+mod repo;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use hyper::header::{self, HeaderName};
 use hyper::{Method, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Reply, Served, pointer_text};
-use crate::content::Content;
+use crate::Error;
+use crate::builder::HfRepoBuilder;
 use crate::server::{Ask, Role, State};
+
+pub(crate) use repo::{Commit, HubFile, HubRepo, MAIN, RefKind};
 
 /// The windows of 2026 for anonymous clients: requests in five minutes.
 const RESOLVER_QUOTA: u64 = 3000;
@@ -52,49 +58,37 @@ pub enum Access {
     Disabled,
 }
 
-/// A file in a repository.
-#[derive(Debug, Clone)]
-pub(crate) struct HubFile {
-    pub(crate) content: Content,
-    /// 64 hexadecimal digits.
-    pub(crate) sha256: String,
-    /// The git blob id: of the content for small files, of the pointer for large ones.
-    pub(crate) blob: String,
-    pub(crate) large: bool,
+/// How many requests are answered in each window of time.
+#[derive(Debug)]
+pub(crate) struct Quota {
+    requests: u64,
+    window: Duration,
+    /// When the current window began, and how many requests there were in it.
+    used: Mutex<(Instant, u64)>,
 }
 
-impl HubFile {
-    /// What the content network calls the file: 64 digits that are not its SHA-256.
-    fn xet_hash(&self) -> String {
-        self.sha256.chars().rev().collect()
+impl Quota {
+    pub(crate) fn new(requests: u64, seconds: u64) -> Self {
+        Self { requests, window: Duration::from_secs(seconds), used: Mutex::new((Instant::now(), 0)) }
     }
-}
 
-/// A model repository with one branch, `main`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct HubRepo {
-    pub(crate) commit: String,
-    pub(crate) files: BTreeMap<String, HubFile>,
-    pub(crate) access: Access,
-    pub(crate) tags: Vec<String>,
-    pub(crate) pipeline_tag: Option<String>,
-    pub(crate) library: Option<String>,
-    pub(crate) downloads: u64,
-    pub(crate) likes: u64,
-}
-
-impl HubRepo {
-    /// Whether a revision names the one commit there is.
-    fn has_revision(&self, revision: &str) -> bool {
-        let short = revision.len() >= 7 && self.commit.starts_with(revision);
-        revision == "main" || short
+    /// Counts a request: how many are left after it, and the seconds until the next window; `None` left: it is one too many.
+    fn count(&self) -> (Option<u64>, u64) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.0.elapsed() >= self.window {
+            *used = (Instant::now(), 0);
+        }
+        used.1 += 1;
+        let rest = self.window.saturating_sub(used.0.elapsed());
+        (self.requests.checked_sub(used.1), rest.as_secs_f64().ceil() as u64)
     }
 }
 
 /// The hub.
 #[derive(Debug, Default)]
 pub(crate) struct HuggingFace {
-    pub(crate) repos: BTreeMap<String, HubRepo>,
+    /// Locked, because tests push to them while the mirror runs.
+    pub(crate) repos: RwLock<BTreeMap<String, Arc<HubRepo>>>,
     /// Former names.
     pub(crate) renamed: BTreeMap<String, String>,
     /// Tokens, and the repositories that each was granted.
@@ -102,6 +96,7 @@ pub(crate) struct HuggingFace {
     /// Entries of a listing in one page.
     pub(crate) page_size: usize,
     pub(crate) requests: AtomicU64,
+    pub(crate) quota: Option<Quota>,
 }
 
 /// Who asks.
@@ -114,9 +109,42 @@ enum User<'a> {
 impl HuggingFace {
     pub(crate) fn answer(&self, state: &State, ask: &Ask) -> Reply {
         let is_resolver = ask.parts.iter().any(|part| part == "resolve" || part == "resolve-cache");
-        let reply = self.route(state, ask);
-        let quota = if is_resolver { ("resolvers", RESOLVER_QUOTA) } else { ("api", API_QUOTA) };
-        self.with_limits(reply, quota)
+        let (class, quota) = if is_resolver { ("resolvers", RESOLVER_QUOTA) } else { ("api", API_QUOTA) };
+        let Some(own) = &self.quota else {
+            let used = self.requests.load(Ordering::Relaxed);
+            let left = quota.saturating_sub(used % quota);
+            return self.with_limits(self.route(state, ask), class, (left, 172), (quota, 300));
+        };
+        let window = own.window.as_secs();
+        match own.count() {
+            (Some(left), rest) => {
+                self.with_limits(self.route(state, ask), class, (left, rest), (own.requests, window))
+            }
+            (None, rest) => {
+                let message = "We had to rate limit you";
+                let reply = failure(StatusCode::TOO_MANY_REQUESTS, None, message);
+                self.with_limits(reply, class, (0, rest), (own.requests, window))
+            }
+        }
+    }
+
+    /// Puts a new commit on a repository's `main`; answers its id.
+    pub(crate) fn push(
+        &self,
+        id: &str,
+        change: impl FnOnce(HfRepoBuilder) -> HfRepoBuilder,
+    ) -> Result<String, Error> {
+        let mut repos = self.repos.write().unwrap_or_else(PoisonError::into_inner);
+        let mut repo = repos.get(id).map(|repo| (**repo).clone()).unwrap_or_default();
+        let commit = change(HfRepoBuilder::again(&repo)).commit(id)?;
+        let pushed = commit.id.clone();
+        repo.push(commit);
+        repos.insert(id.to_owned(), Arc::new(repo));
+        Ok(pushed)
+    }
+
+    fn repo(&self, id: &str) -> Option<Arc<HubRepo>> {
+        self.repos.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     fn route(&self, state: &State, ask: &Ask) -> Reply {
@@ -136,7 +164,7 @@ impl HuggingFace {
                 self.raw(ask, &format!("{owner}/{name}"), revision, &path.join("/"))
             }
             // The oldest models had no owner.
-            [name, "resolve", _, ..] => match self.renamed.get(*name) {
+            [name, "resolve" | "raw", _, ..] => match self.renamed.get(*name) {
                 Some(now) => moved(ask, name, now),
                 None => self.no_repo(ask),
             },
@@ -163,12 +191,12 @@ impl HuggingFace {
     }
 
     /// The repository, if the one who asks may know of it.
-    fn visible(&self, ask: &Ask, id: &str) -> Result<&HubRepo, Reply> {
+    fn visible(&self, ask: &Ask, id: &str) -> Result<Arc<HubRepo>, Reply> {
         if let Some(now) = self.renamed.get(id) {
             return Err(moved(ask, id, now));
         }
         let granted = matches!(self.user(ask), User::Known(grants) if grants.contains(id));
-        match self.repos.get(id) {
+        match self.repo(id) {
             Some(repo) if repo.access == Access::Disabled => {
                 Err(failure(StatusCode::FORBIDDEN, None, "Access to this resource is disabled."))
             }
@@ -184,7 +212,7 @@ impl HuggingFace {
         id: &str,
         revision: &str,
         path: &str,
-    ) -> Result<(&HubRepo, &HubFile), Reply> {
+    ) -> Result<(Arc<Commit>, HubFile), Reply> {
         let repo = self.visible(ask, id)?;
         if repo.access == Access::Gated {
             let message = format!(
@@ -196,25 +224,25 @@ impl HuggingFace {
                 _ => return Err(failure(StatusCode::UNAUTHORIZED, Some("GatedRepo"), &message)),
             }
         }
-        if !repo.has_revision(revision) {
+        let Some(commit) = repo.at(revision) else {
             let message = format!("Invalid rev id: {revision}");
             return Err(failure(StatusCode::NOT_FOUND, Some("RevisionNotFound"), &message));
-        }
-        let found = repo.files.get(path).map(|file| (repo, file));
+        };
+        let found = commit.files.get(path).map(|file| (Arc::clone(commit), file.clone()));
         found.ok_or_else(|| {
             let mut reply = failure(StatusCode::NOT_FOUND, Some("EntryNotFound"), "Entry not found");
-            with(&mut reply, &[(HeaderName::from_static("x-repo-commit"), repo.commit.clone())]);
+            with(&mut reply, &[(HeaderName::from_static("x-repo-commit"), commit.id.clone())]);
             reply
         })
     }
 
     /// `/{id}/resolve/{revision}/{path}`: never the content itself.
     fn resolve(&self, state: &State, ask: &Ask, id: &str, revision: &str, path: &str) -> Reply {
-        let (repo, file) = match self.readable(ask, id, revision, path) {
+        let (commit, file) = match self.readable(ask, id, revision, path) {
             Ok(found) => found,
             Err(reply) => return reply,
         };
-        let mut headers = common(repo);
+        let mut headers = common(&commit);
         let etag = format!("\"{}\"", if file.large { &file.sha256 } else { &file.blob });
         if ask.header(header::IF_NONE_MATCH) == Some(etag.as_str()) {
             headers.push((header::ETAG, etag));
@@ -230,7 +258,7 @@ impl HuggingFace {
             let whole = utf8_percent_encode(&ask.path, NON_ALPHANUMERIC);
             let quoted = utf8_percent_encode(&etag, NON_ALPHANUMERIC);
             let to =
-                format!("/api/resolve-cache/models/{id}/{}/{escaped}?{whole}=&etag={quoted}", repo.commit);
+                format!("/api/resolve-cache/models/{id}/{}/{escaped}?{whole}=&etag={quoted}", commit.id);
             headers.extend([(header::LOCATION, to), (header::ETAG, etag)]);
             return Reply::other(
                 StatusCode::TEMPORARY_REDIRECT,
@@ -245,7 +273,7 @@ impl HuggingFace {
             utf8_percent_encode(&format!("inline; filename=\"{name}\""), NON_ALPHANUMERIC).to_string();
         let to = format!(
             "{base}/xet-bridge-us/{}/{}?response-content-disposition={disposition}&Expires=4102444800&Signature={SIGNATURE}",
-            repo.commit, file.sha256
+            commit.id, file.sha256
         );
         headers.extend([
             (header::LOCATION, to),
@@ -262,15 +290,15 @@ impl HuggingFace {
     }
 
     /// Where small files are.
-    fn cached(&self, ask: &Ask, id: &str, commit: &str, path: &str) -> Reply {
-        let (repo, file) = match self.readable(ask, id, commit, path) {
+    fn cached(&self, ask: &Ask, id: &str, revision: &str, path: &str) -> Reply {
+        let (commit, file) = match self.readable(ask, id, revision, path) {
             Ok(found) => found,
             Err(reply) => return reply,
         };
         Reply::Content(Served {
             content: file.content.clone(),
             etag: Some(file.blob.clone()),
-            headers: common(repo),
+            headers: common(&commit),
             content_type: "text/plain; charset=utf-8",
             accepts_ranges: true,
             label: format!("{id}/{path}"),
@@ -282,12 +310,12 @@ impl HuggingFace {
     fn raw(&self, ask: &Ask, id: &str, revision: &str, path: &str) -> Reply {
         match self.readable(ask, id, revision, path) {
             Err(reply) => reply,
-            Ok((repo, file)) => {
+            Ok((commit, file)) => {
                 let pointer = || pointer_text(&file.sha256, file.content.len()).into_bytes().into();
                 Reply::Content(Served {
                     content: if file.large { pointer() } else { file.content.clone() },
                     etag: None,
-                    headers: common(repo),
+                    headers: common(&commit),
                     content_type: "text/plain; charset=utf-8",
                     accepts_ranges: false,
                     label: format!("{id}/{path}"),
@@ -306,12 +334,11 @@ impl HuggingFace {
         if ask.query("Signature") != Some(SIGNATURE) {
             return denied("AccessDenied", StatusCode::FORBIDDEN);
         }
-        let mut of_commit = self.repos.iter().filter(|(_, repo)| repo.commit == commit);
-        let found = of_commit.find_map(|(id, repo)| {
-            repo.files
-                .iter()
-                .find(|(_, file)| file.large && file.sha256 == sha256)
-                .map(|(path, file)| (id, path, file))
+        let repos = self.repos.read().unwrap_or_else(PoisonError::into_inner);
+        let found = repos.iter().find_map(|(id, repo)| {
+            let commit = repo.commits().find(|c| c.id == commit)?;
+            let (path, file) = commit.files.iter().find(|(_, file)| file.large && file.sha256 == sha256)?;
+            Some((id, path, file))
         });
         let Some((id, path, file)) = found else { return denied("NoSuchKey", StatusCode::NOT_FOUND) };
         Reply::Content(Served {
@@ -325,18 +352,18 @@ impl HuggingFace {
         })
     }
 
-    fn with_limits(&self, mut reply: Reply, (class, quota): (&str, u64)) -> Reply {
-        let used = self.requests.fetch_add(1, Ordering::Relaxed);
-        let left = quota.saturating_sub(used % quota);
+    /// `RateLimit` says what is left and when there is more, `RateLimit-Policy` the rule; both are on every reply.
+    fn with_limits(&self, mut reply: Reply, class: &str, (left, rest): (u64, u64), (quota, window): (u64, u64)) -> Reply {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
         with(
             &mut reply,
             &[
-                (HeaderName::from_static("ratelimit"), format!("\"{class}\";r={left};t=172")),
+                (HeaderName::from_static("ratelimit"), format!("\"{class}\";r={left};t={rest}")),
                 (
                     HeaderName::from_static("ratelimit-policy"),
-                    format!("\"fixed window\";\"{class}\";q={quota};w=300"),
+                    format!("\"fixed window\";\"{class}\";q={quota};w={window}"),
                 ),
-                (HeaderName::from_static("x-request-id"), format!("Root=1-{used:08x}")),
+                (HeaderName::from_static("x-request-id"), format!("Root=1-{number:08x}")),
             ],
         );
         reply
@@ -345,14 +372,14 @@ impl HuggingFace {
 
 /// The hub's relative redirect from a former name.
 fn moved(ask: &Ask, before: &str, now: &str) -> Reply {
-    let to = ask.path.replacen(&format!("/{before}"), &format!("/{now}"), 1);
+    let to = ask.target.replacen(&format!("/{before}"), &format!("/{now}"), 1);
     let headers = [(header::LOCATION, to)];
     Reply::other(StatusCode::TEMPORARY_REDIRECT, "text/plain; charset=utf-8", String::new(), &headers)
 }
 
-fn common(repo: &HubRepo) -> Vec<(HeaderName, String)> {
+fn common(commit: &Commit) -> Vec<(HeaderName, String)> {
     vec![
-        (HeaderName::from_static("x-repo-commit"), repo.commit.clone()),
+        (HeaderName::from_static("x-repo-commit"), commit.id.clone()),
         (header::VARY, "Origin, Accept".into()),
         (
             header::ACCESS_CONTROL_EXPOSE_HEADERS,

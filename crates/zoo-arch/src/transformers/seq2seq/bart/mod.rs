@@ -3,13 +3,13 @@
 //! They differ in where norms stand (behind a sublayer and its residual, or in front of it, with one more at the end), in how places
 //! become vectors ([`positions`]), in whether words are normalised and scaled, and in the heads that they have.
 
-mod layers;
+mod model;
 mod positions;
 
 use zoo_graph::{Builder, Val};
 use zoo_tensor::DType;
 
-use self::layers::{Bart, Side};
+use self::model::Bart;
 use super::decoder::{Decoder, Face, Run, decoder_length, encoder_inputs};
 use super::heads::{classified, last_end, shifted, shifted_around, spans, token, unfolded};
 use crate::nn::{Rows, text_inputs, unfold_rows};
@@ -20,12 +20,14 @@ const MODEL: &[Part] = &[Part::new("model", both)];
 
 const GENERATION: &[Part] = &[
     Part::new("encoder_model", encoder_part),
-    Part::new("decoder_model", |g, m| decoder_part(g, m, if m.options.cache { Run::First } else { Run::Whole })),
+    Part::new("decoder_model", |g, m| {
+        decoder_part(g, m, if m.options.cache { Run::First } else { Run::Whole })
+    }),
     Part::cached("decoder_with_past_model", |g, m| decoder_part(g, m, Run::Next)),
     Part::cached("decoder_model_merged", |g, m| decoder_part(g, m, Run::Merged)),
 ];
 
-const fn model(name: &'static str) -> Class {
+const fn bare(name: &'static str) -> Class {
     Class { name, task: Task::FeatureExtraction, parts: MODEL }
 }
 
@@ -34,21 +36,27 @@ const fn generation(name: &'static str) -> Class {
 }
 
 pub(super) const ARCHITECTURES: &[Architecture] = &[
-    architecture("bart", &[
-        model("BartModel"),
-        generation("BartForConditionalGeneration"),
-        class!("BartForSequenceClassification", TextClassification, sequence_classification),
-        class!("BartForQuestionAnswering", QuestionAnswering, question_answering),
-    ]),
-    architecture("mbart", &[
-        model("MBartModel"),
-        generation("MBartForConditionalGeneration"),
-        class!("MBartForSequenceClassification", TextClassification, sequence_classification),
-        class!("MBartForQuestionAnswering", QuestionAnswering, question_answering),
-    ]),
-    architecture("marian", &[model("MarianModel"), generation("MarianMTModel")]),
-    architecture("pegasus", &[model("PegasusModel"), generation("PegasusForConditionalGeneration")]),
-    architecture("m2m_100", &[model("M2M100Model"), generation("M2M100ForConditionalGeneration")]),
+    architecture(
+        "bart",
+        &[
+            bare("BartModel"),
+            generation("BartForConditionalGeneration"),
+            class!("BartForSequenceClassification", TextClassification, sequence_classification),
+            class!("BartForQuestionAnswering", QuestionAnswering, question_answering),
+        ],
+    ),
+    architecture(
+        "mbart",
+        &[
+            bare("MBartModel"),
+            generation("MBartForConditionalGeneration"),
+            class!("MBartForSequenceClassification", TextClassification, sequence_classification),
+            class!("MBartForQuestionAnswering", QuestionAnswering, question_answering),
+        ],
+    ),
+    architecture("marian", &[bare("MarianModel"), generation("MarianMTModel")]),
+    architecture("pegasus", &[bare("PegasusModel"), generation("PegasusForConditionalGeneration")]),
+    architecture("m2m_100", &[bare("M2M100Model"), generation("M2M100ForConditionalGeneration")]),
 ];
 
 const fn architecture(model_type: &'static str, classes: &'static [Class]) -> Architecture {
@@ -58,7 +66,9 @@ const fn architecture(model_type: &'static str, classes: &'static [Class]) -> Ar
 
 /// The table of words under its other names, tables of places that are computed, and the version of the software that trained.
 fn unused(path: &str) -> bool {
-    path == "shared.weight" || path.ends_with("embed_tokens.weight") || path.ends_with("embed_positions.weights")
+    path == "shared.weight"
+        || path.ends_with("embed_tokens.weight")
+        || path.ends_with("embed_positions.weights")
         || path.ends_with("coder.version")
 }
 
@@ -84,13 +94,11 @@ fn encoder_part(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
 
 fn decoder_part(g: &mut Builder, m: &Model<'_>, run: Run) -> Result<Outputs> {
     let bart = Bart::of(m)?;
-    let width = bart.width;
-    let Side { layers, heads } = bart.decoder;
     let face = Face {
-        layers: layers.min(m.base.count("decoder.layers")),
-        heads,
-        head: width / heads.max(1),
-        width,
+        layers: bart.decoder.layers.min(m.base.count("decoder.layers")),
+        heads: bart.decoder.heads,
+        head: bart.decoder.head()?,
+        width: bart.width,
         masked: true,
     };
     let mut d = Decoder::apart(g, run, face)?;

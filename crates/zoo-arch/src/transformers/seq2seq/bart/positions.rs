@@ -6,8 +6,8 @@ use zoo_tensor::{DType, Tensor, Weight};
 use crate::config::Config;
 use crate::transformers::{Error, Result};
 
-/// More places than these are refused where the table is made here: models have 512 to 1024.
-const MAX_PLACES: usize = 1 << 13;
+/// Larger tables are refused where they are made here: models have some 1024 places of 1024 features.
+const MAX_ELEMENTS: usize = 1 << 24;
 
 /// How places become vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +41,19 @@ impl Positions {
             Self::Sinusoidal => {
                 let table = match g.weight_if(w, "weight")? {
                     Some(table) => table,
-                    None => self.table(g, count, at.width, halved)?,
+                    None => {
+                        bounded(count, at.width)?;
+                        made(g, count, at.width, |place, feature| halved(place, feature, at.width))?
+                    }
                 };
                 Ok(g.embedding(table, at.places)?)
             }
             Self::WithoutPadding { padding } => {
                 let rows = count.saturating_add(2);
+                bounded(rows, at.width)?;
                 let frequencies = frequencies(at.width);
-                let table = self.table(g, rows, at.width, |place, feature, width| {
-                    whole(&frequencies, padding, place, feature, width)
-                })?;
+                let element = |place, feature| whole(&frequencies, padding, place, feature, at.width);
+                let table = made(g, rows, at.width, element)?;
                 let padding = g.int("padding", padding);
                 let is_padding = g.equal(at.ids, padding)?;
                 let seen = g.not(is_padding)?;
@@ -66,16 +69,21 @@ impl Positions {
             }
         }
     }
+}
 
-    fn table(self, g: &mut Builder, rows: usize, width: usize, element: impl Fn(usize, usize, usize) -> f32) -> Result<Val> {
-        if rows > MAX_PLACES {
-            return Error::unsupported(format!("a table of {rows} places"));
-        }
-        let places = (0..rows).flat_map(|place| (0..width).map(move |feature| (place, feature)));
-        let values: Vec<f32> = places.map(|(place, feature)| element(place, feature, width)).collect();
-        let table = Tensor::from_slice([rows, width], &values)?;
-        Ok(g.derived("embed_positions.weight", Weight::from(table)))
+/// Refuses a table that is too large to be made. Neither its places nor its width, of a tensor without elements, need be true.
+fn bounded(rows: usize, width: usize) -> Result<()> {
+    match rows.checked_mul(width) {
+        Some(elements) if elements <= MAX_ELEMENTS => Ok(()),
+        _ => Error::unsupported(format!("a table of {rows} places of {width} features")),
     }
+}
+
+fn made(g: &mut Builder, rows: usize, width: usize, element: impl Fn(usize, usize) -> f32) -> Result<Val> {
+    let element = &element;
+    let values: Vec<f32> =
+        (0..rows).flat_map(|place| (0..width).map(move |feature| element(place, feature))).collect();
+    Ok(g.derived("embed_positions.weight", Weight::from(Tensor::from_slice([rows, width], &values)?)))
 }
 
 /// Tokens and where they stand.
@@ -131,6 +139,9 @@ mod tests {
         assert!((frequencies[1] - 0.01).abs() < 1e-8 && (frequencies[2] - 1e-4).abs() < 1e-10);
         let row = |place| [0, 2, 3, 5].map(|feature| whole(&frequencies, 1, place, feature, 6));
         assert_eq!((row(0), row(1)), ([0.0, 0.0, 1.0, 1.0], [0.0; 4]));
+        assert!(
+            bounded(1026, 4096).is_ok() && bounded(1 << 31, 1024).is_err() && bounded(2, usize::MAX).is_err()
+        );
         assert_eq!(row(2)[0].to_bits(), 2_f32.sin().to_bits());
     }
 }
