@@ -45,6 +45,11 @@ pub fn mirror() -> MirrorBuilder {
         .hf_repo("zoo-tests/disabled", |repo| {
             repo.access(Access::Disabled).lfs_file("weights.bin", text("gone"))
         })
+        .hf_repo("zoo-tests/branches", |repo| {
+            repo.small_file("file.txt", text("of main"))
+                .tag("v1")
+                .branch("refs/pr/1", |repo| repo.small_file("file.txt", text("of a request")))
+        })
         .hf_renamed("zoo-tests/former", "zoo-tests/everyday")
         .hf_renamed("old-name", "zoo-tests/everyday")
         .hf_token("hf_member", &["zoo-tests/gated", "zoo-tests/private"])

@@ -5,7 +5,7 @@
 //! whoever has it names a Python with it in `ZOO_TORCH_PYTHON`.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn python(script: &str, home: &Path, arguments: &[&str], environment: &[(&str, S
     python_of("ZOO_PYTHON_CLIENTS", script, home, arguments, environment)
 }
 
-fn python_of(
+pub(crate) fn python_of(
     variable: &str,
     script: &str,
     home: &Path,
@@ -76,6 +76,21 @@ fn huggingface_hub_finds_nothing_missing() {
     hugging_face(&mirror, home.path(), "by-proxy", proxied, "RepositoryNotFoundError");
 }
 
+/// Everything that the client's cache has of the everyday repository, and which paths the hub was asked for.
+async fn adopted(home: &Path, mirror: &Mirror, cache: &Path, offline: bool) -> (zoo_hf::Model, Vec<String>) {
+    mirror.clear_log();
+    let mut zoo = zoo_config(home);
+    zoo.offline = offline;
+    let mut config = zoo_hf::HfConfig::default();
+    config.endpoint = mirror.hf_endpoint().parse().unwrap();
+    config.caches.push(cache.to_owned());
+    let mut wanted = zoo_hf::select::Wanted::default();
+    wanted.all = true;
+    let hub = zoo_hf::Hub::with(&Zoo::open(zoo), config);
+    let model = hub.pull(&"hf:zoo-tests/everyday".parse().unwrap(), &wanted).await.unwrap();
+    (model, mirror.log().into_iter().map(|l| l.path).collect())
+}
+
 fn hugging_face(mirror: &Mirror, home: &Path, cache: &str, environment: Vec<(&str, String)>, missing: &str) {
     let mut environment = environment;
     environment.extend(["HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DISABLE_XET"].map(|name| (name, "1".to_owned())));
@@ -98,6 +113,10 @@ fn hugging_face(mirror: &Mirror, home: &Path, cache: &str, environment: Vec<(&st
         json!(["onnxmodelzoo/bertsquad-12", "onnxmodelzoo/densenet121_Opset17_timm"])
     );
     assert_eq!(report["branches"], json!(["main"]));
+    let references = json!({ "branches": ["refs/heads/main"], "tags": ["refs/tags/v1"], "pull_requests": ["refs/pr/1"] });
+    assert_eq!(report["references"], references);
+    assert_eq!((&report["of_a_pull_request"], &report["expanded"]), (&json!("of a request"), &json!(1000)));
+    assert_eq!(report["owner_at_last"], "zoo-tests/everyday");
     for yes in ["commit_is_folder", "same_file"] {
         assert_eq!(report[yes], true, "{yes}");
     }
@@ -117,6 +136,19 @@ fn hugging_face(mirror: &Mirror, home: &Path, cache: &str, environment: Vec<(&st
     assert_eq!((&report["gated_for_members"], &report["who"]), (&json!("for members"), &json!("zoo-keeper")));
     let leaked = mirror.log().into_iter().any(|l| l.role == Role::HuggingFaceContent && l.had_authorization);
     assert!(!leaked, "the client itself sent its token to the content network");
+
+    // The cache that the client wrote, as zoo finds it: proved, and nothing is fetched again, with a network and without.
+    mirror.clear_log();
+    let root = PathBuf::from(cache);
+    for (offline, store) in [(false, "online"), (true, "offline")] {
+        let (model, log) = run(adopted(&home.join(store), mirror, &root, offline));
+        assert_eq!(model.manifest().files.len(), files.len());
+        for file in &model.manifest().files {
+            let path = file.path.as_str().strip_prefix("original/").unwrap();
+            assert_eq!(digests[path], file.sha256.hex(), "{path}");
+        }
+        assert!(log.iter().all(|path| path.starts_with("/api/")) && log.is_empty() == offline, "{log:?}");
+    }
 }
 
 #[test]

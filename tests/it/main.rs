@@ -14,4 +14,6 @@ mod onnx;
 mod pictures;
 mod reliability;
 mod support;
+mod tensorflow;
+mod texts;
 mod torch;

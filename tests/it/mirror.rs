@@ -288,3 +288,94 @@ fn people_can_add_faults_and_read_the_log() {
         assert_eq!(nonsense.status(), StatusCode::BAD_REQUEST);
     });
 }
+
+async fn json(url: &str) -> serde_json::Value {
+    let reply = get(url).await;
+    assert_eq!(reply.status(), StatusCode::OK, "{url}");
+    serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap()
+}
+
+#[test]
+fn references_name_commits_and_a_push_leaves_the_one_before() {
+    run(async {
+        let text = |text: &str| text.as_bytes().to_vec();
+        let mirror = Mirror::builder()
+            .hf_repo("org/name", |repo| {
+                repo.file("config.json", text("{}"))
+                    .tag("v1")
+                    .branch("refs/pr/2", |repo| repo.file("model.safetensors", text("weights")))
+                    .card(serde_json::json!({ "license": "mit" }))
+            })
+            .hf_renamed("name", "org/name")
+            .start()
+            .unwrap();
+        let api = format!("{}/api/models/org/name", mirror.hf_endpoint());
+        let refs = json(&format!("{api}/refs?include_prs=1")).await;
+        assert_eq!((&refs["branches"][0]["name"], &refs["tags"][0]["ref"]), (&"main".into(), &"refs/tags/v1".into()));
+        assert_eq!(refs["pullRequests"][0]["ref"], "refs/pr/2");
+        assert!(json(&format!("{api}/refs")).await.get("pullRequests").is_none());
+        let before = json(&api).await["sha"].as_str().unwrap().to_owned();
+        assert_eq!(refs["branches"][0]["targetCommit"], before);
+
+        let request = json(&format!("{api}/revision/refs%2Fpr%2F2?expand=sha&expand=siblings&expand=cardData")).await;
+        assert_eq!(request["siblings"][1]["rfilename"], "model.safetensors");
+        assert_eq!(request["cardData"]["license"], "mit");
+        let fields: Vec<&String> = request.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["_id", "cardData", "id", "sha", "siblings"]);
+        assert_eq!(get(&format!("{api}?expand=nonsense")).await.status(), StatusCode::BAD_REQUEST);
+        let tree = json(&format!("{api}/tree/refs%2Fpr%2F2")).await;
+        assert_eq!((&tree[1]["lfs"]["size"], tree.as_array().unwrap().len()), (&7.into(), 2));
+        assert_eq!(get(&format!("{api}/xet-read-token/main")).await.status(), StatusCode::NOT_FOUND);
+
+        let pushed = mirror.hf_push("org/name", |repo| repo.file("new.txt", text("new")).without("config.json")).unwrap();
+        assert_eq!(json(&api).await["sha"], pushed);
+        let paths = json(&format!("{api}/tree/main")).await;
+        assert_eq!((&paths[0]["path"], paths.as_array().unwrap().len()), (&"new.txt".into(), 1));
+        for old in [before.as_str(), "v1", &before[..7]] {
+            assert_eq!(json(&format!("{api}/tree/{old}")).await[0]["path"], "config.json", "{old}");
+            let file = get(&format!("{}/org/name/resolve/{old}/config.json", mirror.hf_endpoint())).await;
+            assert_eq!(header(file.headers(), "x-repo-commit"), before);
+        }
+        // A name without an owner leads to where it went, question and all.
+        let moved = get(&format!("{}/api/models/name/revision/main?expand=sha", mirror.hf_endpoint())).await;
+        assert_eq!(moved.status(), StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(header(moved.headers(), "location"), "/api/models/org/name/revision/main?expand=sha");
+    });
+}
+
+#[test]
+fn a_quota_is_told_on_every_reply_and_ends_in_429() {
+    run(async {
+        let mirror = zoo_tests::mirror().hf_quota(2, 3600).start().unwrap();
+        let url = format!("{}/api/models/zoo-tests/everyday", mirror.hf_endpoint());
+        for left in [1, 0] {
+            let reply = get(&url).await;
+            assert_eq!(reply.status(), StatusCode::OK);
+            assert!(header(reply.headers(), "ratelimit").starts_with(&format!("\"api\";r={left};t=3")));
+            assert_eq!(header(reply.headers(), "ratelimit-policy"), "\"fixed window\";\"api\";q=2;w=3600");
+        }
+        let enough = get(&url).await;
+        assert_eq!(enough.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert!(header(enough.headers(), "ratelimit").starts_with("\"api\";r=0;t="));
+        assert!(enough.headers().get("retry-after").is_none(), "the wait is in `RateLimit` alone");
+    });
+}
+
+#[test]
+fn a_folder_is_a_repository_with_files_as_large_as_the_hub_would_have_them() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, length) in [("config.json", 2), ("onnx/model.onnx", 3), ("long.txt", 11 << 20)] {
+            let path = folder.path().join(path);
+            zoo_core::fs::create_parent(&path).unwrap();
+            zoo_core::fs::write_atomic(&path, &vec![b'x'; length], false).unwrap();
+        }
+        let mirror = Mirror::builder().hf_repo_from_folder("org/name", folder.path()).start().unwrap();
+        let tree = json(&format!("{}/api/models/org/name/tree/main?recursive=true", mirror.hf_endpoint())).await;
+        let large: Vec<(&str, bool)> =
+            tree.as_array().unwrap().iter().map(|e| (e["path"].as_str().unwrap(), e.get("lfs").is_some())).collect();
+        assert_eq!(large, [("config.json", false), ("long.txt", true), ("onnx/model.onnx", true)]);
+        let none = Mirror::builder().hf_repo_from_folder("org/name", &folder.path().join("none")).start();
+        assert!(none.is_err() || zoo_core::fs::list_dir(&folder.path().join("none")).unwrap().is_empty());
+    });
+}

@@ -54,7 +54,21 @@ def optimised_nodes(path: Path) -> int:
         return nodes(Path(chosen.optimized_model_filepath))
 
 
-def measure(models: dict[str, Path], sessions: int, runs: int) -> dict[str, dict]:
+def feed_of(session: ort.InferenceSession, tokens: int | None) -> dict[str, np.ndarray]:
+    """A picture for the one input, or one text of so many tokens without padding."""
+    if tokens is None:
+        picture = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
+        return {session.get_inputs()[0].name: picture}
+    shape = (1, tokens)
+    texts = {
+        "input_ids": np.random.default_rng(0).integers(1000, 20000, shape),
+        "attention_mask": np.ones(shape, np.int64),
+        "token_type_ids": np.zeros(shape, np.int64),
+    }
+    return {port.name: texts[port.name] for port in session.get_inputs()}
+
+
+def measure(models: dict[str, Path], sessions: int, runs: int, tokens: int | None = None) -> dict[str, dict]:
     made = {
         name: {"nodes": nodes(path), "optimised": optimised_nodes(path), "session": [], "wall": [], "cpu": []}
         for name, path in models.items()
@@ -67,14 +81,13 @@ def measure(models: dict[str, Path], sessions: int, runs: int) -> dict[str, dict
             began = time.perf_counter()
             opened[name] = open_session(models[name], options())
             made[name]["session"].append((time.perf_counter() - began) * 1e3)
-    sample = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
     outputs = {}
     for run in range(WARM_UP + runs):
         for name in random.sample(names, len(names)):
             session = opened[name]
-            feed = {session.get_inputs()[0].name: sample}
+            feed, first_output = feed_of(session, tokens), session.get_outputs()[0].name
             wall, cpu = time.perf_counter(), time.thread_time()
-            (outputs[name],) = session.run(None, feed)
+            (outputs[name],) = session.run([first_output], feed)
             cpu, wall = time.thread_time() - cpu, time.perf_counter() - wall
             if run >= WARM_UP:
                 made[name]["wall"].append(wall * 1e3)
@@ -98,8 +111,9 @@ def main() -> None:
     parser.add_argument("models", nargs="+", type=named, metavar="NAME=FILE")
     parser.add_argument("--sessions", type=int, default=5, help="of each graph")
     parser.add_argument("--runs", type=int, default=20, help="of each graph")
+    parser.add_argument("--tokens", type=int, help="feed a text of so many tokens instead of a picture")
     args = parser.parse_args()
-    print(json.dumps(measure(dict(args.models), args.sessions, args.runs)))
+    print(json.dumps(measure(dict(args.models), args.sessions, args.runs, args.tokens)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 //!
 //! Downloads come from one server: [`clients`] says who is measured, and [`store`] measures the pull that has nothing to do. [`stage`]
 //! measures the way from a checkpoint to ONNX, whose [`exporters`] are zoo and torch, and what ONNX Runtime makes of the graphs
-//! ([`beside`]). [`rounds`] runs everybody in turns, [`measure`] runs one; [`aims`] compares the outcome with what zoo promises,
+//! ([`beside`]); [`repositories`] does the same for repositories of Hugging Face, beside optimum. [`rounds`] runs everybody in turns, [`measure`] runs one; [`aims`] compares the outcome with what zoo promises,
 //! and [`document`] writes a part of `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the edge: tables are for the user")]
 
@@ -13,6 +13,7 @@ mod document;
 mod exporters;
 mod machine;
 mod measure;
+mod repositories;
 mod rounds;
 mod stage;
 mod store;
@@ -72,6 +73,8 @@ enum What {
     All,
     /// From a checkpoint to ONNX, beside torch's exporters.
     Stage,
+    /// From a repository of Hugging Face to ONNX, beside optimum and torch's exporter.
+    Hf,
 }
 
 impl Args {
@@ -82,10 +85,12 @@ impl Args {
             What::Store => "store",
             What::All => "all",
             What::Stage => "stage",
+            What::Hf => "hf",
         };
         let write = if self.write { " --write" } else { "" };
         // Staging downloads nothing.
-        let size = if self.what == What::Stage { String::new() } else { format!(" --size {}", self.size) };
+        let downloads = !matches!(self.what, What::Stage | What::Hf);
+        let size = if downloads { format!(" --size {}", self.size) } else { String::new() };
         format!("cargo xtask bench {what}{size} --rounds {}{write}", self.rounds)
     }
 }
@@ -95,6 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let folder = target.join("bench");
     match args.what {
         What::Stage => staging(args, &folder),
+        What::Hf => repositories(args, &folder),
         What::Fetch | What::Store | What::All => fetching(args, &folder),
     }
 }
@@ -124,6 +130,33 @@ fn staging(args: &Args, folder: &Path) -> Result<()> {
         table: table::of_graphs(&measured.beside),
     });
     report(args, Part::Stage, &machine, &versions, &aims::judge_staging(&measured), &sections)
+}
+
+/// From repositories to ONNX.
+fn repositories(args: &Args, folder: &Path) -> Result<()> {
+    let zoo = command()?;
+    let torch = Torch::find(args.torch_python.as_deref()).and_then(Torch::with_optimum);
+    let mut versions = vec![format!("zoo {}", env!("CARGO_PKG_VERSION"))];
+    versions.extend(torch.iter().flat_map(|torch| torch.versions.clone()));
+    files::create_dir_all(folder)?;
+    let mut machine = machine::facts(folder, "models");
+    if let Some(load) = machine::load() {
+        machine.push(format!("load average when it began: {load}"));
+    }
+    let rounds = usize::from(args.rounds);
+    let measured = repositories::measure(&zoo, &torch, folder, rounds)?;
+    let of_shape = |(name, rows): &(&str, Vec<rounds::Row>)| Section {
+        heading: format!("a repository of the shape {name} to ONNX"),
+        about: format!("Up to {rounds} rounds; zoo ran {} times in each.", exporters::TIMES),
+        table: table::of_exports(rows),
+    };
+    let mut sections: Vec<Section> = measured.exports.iter().map(of_shape).collect();
+    sections.push(Section {
+        heading: "The graphs of repositories in ONNX Runtime".to_owned(),
+        about: "Sessions, runs on one thread, and nodes before and after optimisation.".to_owned(),
+        table: table::of_graphs(&measured.beside),
+    });
+    report(args, Part::Hf, &machine, &versions, &aims::judge_repositories(&measured), &sections)
 }
 
 /// Downloads, and pulls from the store.

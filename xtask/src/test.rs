@@ -24,11 +24,19 @@ use crate::{setup, tidy, workspace};
 /// How tests learn where the Python with the hubs' own clients is.
 const ZOO_PYTHON_CLIENTS: &str = "ZOO_PYTHON_CLIENTS";
 
-/// The same for torch, which is too large to install for one test: whoever has it sets this.
-const ZOO_TORCH_PYTHON: &str = "ZOO_TORCH_PYTHON";
+/// Frameworks that are too large to install for one test. Whoever has one names its Python in a variable; the tests that need it are
+/// known by the beginning of their names.
+const FRAMEWORKS: &[Framework] = &[
+    Framework { name: "torch", variable: "ZOO_TORCH_PYTHON", tests: "torch_hub_" },
+    Framework { name: "TensorFlow", variable: "ZOO_TF_PYTHON", tests: "tensorflow_computes_" },
+];
 
-/// The beginning of the names of tests that need torch.
-const TORCH_TESTS: &str = "torch_hub_";
+#[derive(Debug, PartialEq)]
+struct Framework {
+    name: &'static str,
+    variable: &'static str,
+    tests: &'static str,
+}
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -126,14 +134,13 @@ fn run_tests(context: &Context) -> Result<()> {
     let mut cargo = workspace::cargo();
     // The only ignored tests are those that need the clients.
     let clients = context.environment.iter().any(|(name, _)| *name == ZOO_PYTHON_CLIENTS);
-    let torch = std::env::var_os(ZOO_TORCH_PYTHON).is_some();
-    if clients && !torch {
-        println!(
-            "the test of torch's own client is left out; {ZOO_TORCH_PYTHON} would name a Python that has torch"
-        );
+    let lacking = |framework: &&Framework| std::env::var_os(framework.variable).is_none();
+    let without: Vec<&Framework> = FRAMEWORKS.iter().filter(lacking).collect();
+    for Framework { name, variable, .. } in without.iter().filter(|_| clients) {
+        println!("the tests that need {name} are left out; {variable} would name a Python that has it");
     }
-    let ignored = Ignored { clients, torch };
-    cargo.args(test_arguments(has_nextest(), ignored, &context.filter));
+    let ignored = Ignored { clients, without };
+    cargo.args(test_arguments(has_nextest(), &ignored, &context.filter));
     workspace::run(cargo.envs(context.environment.iter().cloned()))
 }
 
@@ -150,14 +157,14 @@ fn has_nextest() -> bool {
 }
 
 /// Which of the ignored tests run too.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Ignored {
     clients: bool,
-    /// Among those.
-    torch: bool,
+    /// Those of these are left out among them.
+    without: Vec<&'static Framework>,
 }
 
-fn test_arguments(nextest: bool, ignored: Ignored, filter: &[String]) -> Vec<String> {
+fn test_arguments(nextest: bool, ignored: &Ignored, filter: &[String]) -> Vec<String> {
     let mut arguments: Vec<String> = if nextest {
         ["nextest", "run", "--workspace", "--no-fail-fast"].map(str::to_owned).into()
     } else {
@@ -168,12 +175,12 @@ fn test_arguments(nextest: bool, ignored: Ignored, filter: &[String]) -> Vec<Str
     if ignored.clients {
         let all: &[&str] = if nextest { &["--run-ignored", "all"] } else { &["--include-ignored"] };
         arguments.extend(all.iter().map(|argument| (*argument).to_owned()));
-        if !ignored.torch {
-            arguments.extend(if nextest {
-                ["-E".to_owned(), format!("not test({TORCH_TESTS})")]
-            } else {
-                ["--skip".to_owned(), TORCH_TESTS.to_owned()]
-            });
+        let tests = ignored.without.iter().map(|framework| framework.tests);
+        if nextest && !ignored.without.is_empty() {
+            let others: Vec<String> = tests.map(|tests| format!("not test({tests})")).collect();
+            arguments.extend(["-E".to_owned(), others.join(" and ")]);
+        } else {
+            arguments.extend(tests.flat_map(|tests| ["--skip", tests]).map(str::to_owned));
         }
     }
     arguments.extend(filter.iter().cloned());
@@ -218,7 +225,7 @@ not run three
     fn both_runners_get_the_filter() {
         let filter = ["digest::".to_owned(), "fetch".to_owned()];
         assert_eq!(
-            test_arguments(true, Ignored::default(), &filter),
+            test_arguments(true, &Ignored::default(), &filter),
             ["nextest", "run", "--workspace", "--no-fail-fast", "digest::", "fetch"]
         );
         let plain = [
@@ -232,22 +239,22 @@ not run three
             "digest::",
             "fetch",
         ];
-        assert_eq!(test_arguments(false, Ignored::default(), &filter), plain);
+        assert_eq!(test_arguments(false, &Ignored::default(), &filter), plain);
     }
 
     #[test]
     fn with_the_clients_the_tests_that_need_them_run_too() {
-        let clients = Ignored { clients: true, torch: false };
+        let clients = Ignored { clients: true, without: FRAMEWORKS.iter().collect() };
         assert_eq!(
-            test_arguments(true, clients, &[])[4..],
-            ["--run-ignored", "all", "-E", "not test(torch_hub_)"]
+            test_arguments(true, &clients, &[])[4..],
+            ["--run-ignored", "all", "-E", "not test(torch_hub_) and not test(tensorflow_computes_)"]
         );
         assert_eq!(
-            test_arguments(false, clients, &[])[6..],
-            ["--", "--include-ignored", "--skip", "torch_hub_"]
+            test_arguments(false, &clients, &[])[6..],
+            ["--", "--include-ignored", "--skip", "torch_hub_", "--skip", "tensorflow_computes_"]
         );
-        let torch = Ignored { torch: true, ..clients };
-        assert_eq!(test_arguments(true, torch, &[])[4..], ["--run-ignored", "all"]);
-        assert_eq!(test_arguments(false, torch, &[])[6..], ["--", "--include-ignored"]);
+        let all = Ignored { without: Vec::new(), ..clients };
+        assert_eq!(test_arguments(true, &all, &[])[4..], ["--run-ignored", "all"]);
+        assert_eq!(test_arguments(false, &all, &[])[6..], ["--", "--include-ignored"]);
     }
 }

@@ -50,9 +50,12 @@ impl<'g> Content<'g> {
             *own = stride;
             stride = stride.checked_mul(size)?;
         }
-        let shape: Vec<usize> = order.iter().map(|&axis| self.shape.get(axis).copied()).collect::<Option<_>>()?;
-        let strides: Vec<usize> = order.iter().map(|&axis| strides.get(axis).copied()).collect::<Option<_>>()?;
-        let view = Weight::strided(self.dtype, shape.clone(), &strides, &place.file, place.offset, false).ok()?;
+        let shape: Vec<usize> =
+            order.iter().map(|&axis| self.shape.get(axis).copied()).collect::<Option<_>>()?;
+        let strides: Vec<usize> =
+            order.iter().map(|&axis| strides.get(axis).copied()).collect::<Option<_>>()?;
+        let view =
+            Weight::strided(self.dtype, shape.clone(), &strides, &place.file, place.offset, false).ok()?;
         Some(Self { from: From::Weight(view), shape, dtype: self.dtype })
     }
 

@@ -123,7 +123,8 @@ impl ConstantBytes {
         let bytes = content.byte_len();
         let begun: NodeDef = Op::new("Const", &[]).of("dtype", content.dtype).named(name.to_owned());
         let begun = begun.encode_to_vec();
-        let tensor = TensorProto { dtype, tensor_shape: Some(shape), ..TensorProto::default() }.encode_to_vec();
+        let tensor =
+            TensorProto { dtype, tensor_shape: Some(shape), ..TensorProto::default() }.encode_to_vec();
         let tensor_len = tensor.len() as u64 + nested(4, bytes);
         let value_len = nested(8, tensor_len);
         let key = "value";

@@ -19,7 +19,7 @@ pub(crate) struct Out {
 /// A node that is being described.
 #[derive(Debug)]
 pub(crate) struct Op {
-    pub(crate) op: &'static str,
+    pub(crate) kind: &'static str,
     pub(crate) inputs: Vec<String>,
     pub(crate) attributes: BTreeMap<String, AttrValue>,
 }
@@ -28,7 +28,7 @@ impl Op {
     /// An operator on these tensors.
     pub(crate) fn new(op: &'static str, inputs: &[&Out]) -> Self {
         let inputs = inputs.iter().map(|input| input.name.clone()).collect();
-        Self { op, inputs, attributes: BTreeMap::new() }
+        Self { kind: op, inputs, attributes: BTreeMap::new() }
     }
 
     /// An operator whose type is that of its first input, which nearly all have as `T`.
@@ -73,7 +73,13 @@ impl Op {
 
     /// The message, under this name.
     pub(crate) fn named(self, name: String) -> NodeDef {
-        NodeDef { name, op: self.op.to_owned(), input: self.inputs, device: String::new(), attr: self.attributes }
+        NodeDef {
+            name,
+            op: self.kind.to_owned(),
+            input: self.inputs,
+            device: String::new(),
+            attr: self.attributes,
+        }
     }
 }
 

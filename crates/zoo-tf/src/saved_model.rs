@@ -140,7 +140,7 @@ pub fn write(graph: &Graph, folder: &Path, options: &SavedModelOptions<'_>) -> R
         })
         .collect();
     let saver = (!variables.is_empty()).then(|| Saver::add(&mut nodes, &mut names, &variables));
-    let meta = meta_graph(nodes, saver, &variables, (&inputs, &outputs), options);
+    let meta = meta_graph(nodes, saver.as_ref(), &variables, (&inputs, &outputs), options);
     let model = SavedModel { saved_model_schema_version: 1, meta_graphs: vec![meta] };
     let bytes = model.encode_to_vec();
     write_file(&root.join(saved_model::GRAPHS), &bytes)?;
@@ -198,7 +198,10 @@ fn write_variables(
 
     for (shard, file) in files.iter().enumerate() {
         let path = bundle::shard_path(&prefix, shard as u32, shards);
-        options.placing.place(file.path(), &path).map_err(failed("place as a shard of variables", file.path()))?;
+        options
+            .placing
+            .place(file.path(), &path)
+            .map_err(failed("place as a shard of variables", file.path()))?;
         let length = std::fs::metadata(&path).map_err(failed("examine", &path))?.len();
         if length != file.len() {
             let problem = format!("it has {length} bytes now instead of {}", file.len());
@@ -209,7 +212,8 @@ fn write_variables(
     let mut entries = checked_in_place(&files, variables)?;
     if variables.iter().any(|variable| moved(&variable)) {
         let path = bundle::shard_path(&prefix, shards - 1, shards);
-        written.bytes_written += write_moved(&path, shards - 1, variables.iter().filter(moved), &mut entries)?;
+        written.bytes_written +=
+            write_moved(&path, shards - 1, variables.iter().filter(moved), &mut entries)?;
     }
     let path = bundle::index_path(&prefix);
     let index = bundle::write_index(&path, shards, &entries)?;
@@ -225,7 +229,10 @@ fn entry(variable: &Variable<'_>, shard: u32, offset: u64, crc32c: u32) -> Entry
 }
 
 /// What is said of the variables that stay where they are. Their bytes are read once, in the order in which they lie.
-fn checked_in_place(files: &[Arc<SourceFile>], variables: &[Variable<'_>]) -> Result<BTreeMap<String, Entry>> {
+fn checked_in_place(
+    files: &[Arc<SourceFile>],
+    variables: &[Variable<'_>],
+) -> Result<BTreeMap<String, Entry>> {
     let mut placed = Vec::new();
     for variable in variables {
         let Some(place) = variable.content.place().filter(|place| place.length > 0) else { continue };
@@ -305,9 +312,11 @@ impl Saver {
         let count = variables.len() as i64;
         let filename = constant(nodes, "save/Const", texts(&["model"], TensorShapeProto::default()));
         let keys: Vec<&str> = variables.iter().map(|variable| variable.key.as_str()).collect();
-        let keys = constant(nodes, "save/RestoreV2/tensor_names", texts(&keys, TensorShapeProto::of([count])));
+        let keys =
+            constant(nodes, "save/RestoreV2/tensor_names", texts(&keys, TensorShapeProto::of([count])));
         let whole = vec![""; variables.len()];
-        let whole = constant(nodes, "save/RestoreV2/shape_and_slices", texts(&whole, TensorShapeProto::of([count])));
+        let whole =
+            constant(nodes, "save/RestoreV2/shape_and_slices", texts(&whole, TensorShapeProto::of([count])));
 
         let dtypes = AttrList {
             r#type: variables.iter().map(|variable| code(variable.content.dtype)).collect(),
@@ -322,7 +331,8 @@ impl Saver {
         for (index, variable) in variables.iter().enumerate() {
             let name = if index == 0 { read.clone() } else { format!("{read}:{index}") };
             let value = Out { name, dtype: variable.content.dtype };
-            let mut op = Op::new("AssignVariableOp", &[]).of("dtype", value.dtype).flag("validate_shape", true);
+            let mut op =
+                Op::new("AssignVariableOp", &[]).of("dtype", value.dtype).flag("validate_shape", true);
             op.inputs = vec![variable.handle.clone(), value.name];
             let assign = names.unique("save/AssignVariableOp");
             nodes.push(op.named(assign.clone()));
@@ -365,7 +375,7 @@ impl Saver {
 
 fn meta_graph(
     nodes: Vec<NodeDef>,
-    saver: Option<Saver>,
+    saver: Option<&Saver>,
     variables: &[Variable<'_>],
     (inputs, outputs): (&[End], &[End]),
     options: &SavedModelOptions<'_>,
@@ -382,14 +392,14 @@ fn meta_graph(
         stripped_default_attrs: true,
         ..MetaInfoDef::default()
     };
-    let collections = saver.as_ref().map(|saver| {
+    let collections = saver.map(|saver| {
         let listed = saver.listed(variables);
         ["trainable_variables", "variables"].map(|name| (name.to_owned(), listed.clone()))
     });
     MetaGraphDef {
         meta_info_def: Some(info),
         graph_def: Some(GraphDef { node: nodes, versions: Some(versions()), library: None }),
-        saver_def: saver.as_ref().map(Saver::message),
+        saver_def: saver.map(Saver::message),
         collection_def: collections.into_iter().flatten().collect(),
         signature_def: signatures,
         asset_file_def: Vec::new(),

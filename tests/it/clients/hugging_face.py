@@ -50,7 +50,16 @@ def main(cache):
         "found": [model.id for model in api.list_models(search="every", pipeline_tag="text-classification")],
         "by_author": sorted(model.id for model in api.list_models(author="onnxmodelzoo"))[:2],
         "branches": [branch.name for branch in api.list_repo_refs(REPO).branches],
+        "references": {
+            kind: sorted(ref.ref for ref in getattr(api.list_repo_refs("zoo-tests/branches", include_pull_requests=True), kind))
+            for kind in ("branches", "tags", "pull_requests")
+        },
+        "of_a_pull_request": pathlib.Path(
+            hf_hub_download("zoo-tests/branches", "file.txt", revision="refs/pr/1", cache_dir=cache)
+        ).read_text(),
+        "expanded": api.model_info(REPO, expand=["sha", "downloads"]).downloads,
         "renamed": api.model_info("zoo-tests/former").id,
+        "owner_at_last": api.model_info("old-name").id,
         "same_file": pathlib.Path(again).resolve() == (folder / "weights.bin").resolve(),
         "exists": [api.file_exists(REPO, "config.json"), api.file_exists(REPO, "nothing.json")],
         "gated_without_token": refusal(lambda: hf_hub_download("zoo-tests/gated", "weights.bin", cache_dir=cache), GatedRepoError),

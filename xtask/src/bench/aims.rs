@@ -3,6 +3,7 @@
 use super::beside::{Beside, Graph};
 use super::clients::{ARIA2C, CURL, ZOO};
 use super::exporters::{COPY, DYNAMO, IN_PLACE, PACKED, TORCHSCRIPT};
+use super::repositories::{self, Repositories};
 use super::rounds::Row;
 use super::stage::Staging;
 use super::store;
@@ -16,6 +17,8 @@ const FROM_STORE: f64 = 0.020;
 const OF_ARIA2C: f64 = 0.95;
 /// How many times faster than the faster of torch's exporters a graph in place is made.
 const THAN_TORCH: f64 = 500.0;
+/// How many times faster than optimum a repository is staged in place.
+const THAN_OPTIMUM: f64 = 1000.0;
 /// Peak memory of staging in place, whatever the model.
 const STAGING_MEMORY: f64 = 40e6;
 /// Bytes that staging in place writes, whatever the model.
@@ -133,6 +136,32 @@ pub(super) fn judge_staging(staging: &Staging) -> Vec<Aim> {
         nodes,
         |ratio| format!("{ratio:.2} times as many"),
         1.0,
+    ));
+    aims
+}
+
+/// Every aim of staging repositories.
+pub(super) fn judge_repositories(measured: &Repositories) -> Vec<Aim> {
+    let mut aims = Vec::new();
+    let rows = |name: &str| measured.exports.iter().find(|(own, _)| *own == name).map(|(_, rows)| rows);
+    let times = rows("bert-base")
+        .and_then(|rows| median(rows, repositories::OPTIMUM).zip(median(rows, repositories::IN_PLACE)))
+        .map(|(optimum, zoo)| optimum / zoo);
+    let what = format!("bert-base: at least {THAN_OPTIMUM} times faster than optimum");
+    aims.push(aim(&what, times, |times| format!("{times:.0} times"), |times| times >= THAN_OPTIMUM));
+    let llama = rows("llama-1.1b").and_then(|rows| find(rows, repositories::IN_PLACE));
+    let wall = llama.and_then(Row::wall).map(|wall| wall.median);
+    aims.push(below("llama-1.1b: below 0.1 s", wall, 0.1, |wall| format!("{:.1} ms", wall * 1e3)));
+    let megabytes = |bytes: f64| format!("{:.2} MB", bytes / 1e6);
+    aims.push(below("llama-1.1b: peak memory below 64 MB", llama.and_then(Row::peak), MEMORY, megabytes));
+    let written = llama.filter(|row| row.wall().is_some()).map(|row| row.written as f64);
+    aims.push(below("llama-1.1b: less than 5 MB written", written, 5e6, megabytes));
+    let latency = worst(&measured.beside, |graph| Some(graph.cpu()?.median));
+    aims.push(worst_aim(
+        "a run takes no longer than one of the exporters' best graph (1.05 times is within the noise)",
+        latency,
+        |ratio| format!("{ratio:.2} times"),
+        OF_RUN,
     ));
     aims
 }

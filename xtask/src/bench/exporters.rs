@@ -54,6 +54,21 @@ impl Torch {
         Ok(Self { program, versions })
     }
 
+    /// The same, if it also has transformers and optimum, with their versions.
+    pub(super) fn with_optimum(mut self) -> Result<Self, String> {
+        const PROBE: &str = "import importlib.metadata as m
+for name in ('transformers', 'optimum', 'optimum-onnx'): print(name, m.version(name))";
+        let said = Command::new(&self.program).args(["-c", PROBE]).stdin(Stdio::null()).output();
+        match said {
+            Ok(said) if said.status.success() => {
+                let versions = String::from_utf8_lossy(&said.stdout);
+                self.versions.extend(versions.lines().map(ToOwned::to_owned));
+                Ok(self)
+            }
+            _ => Err(format!("`{}` has no transformers or no optimum", self.program.display())),
+        }
+    }
+
     /// One of the scripts of `tests/python`.
     pub(super) fn script(&self, name: &str) -> Command {
         let mut command = Command::new(&self.program);

@@ -181,7 +181,7 @@ impl Architecture {
     /// Whether a tensor's path is that of a head.
     pub fn is_head(&self, path: &str) -> bool {
         let below = |head: &&str| path.strip_prefix(*head).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        self.heads.iter().any(|head| below(&head))
+        self.heads.iter().any(below)
     }
 
     /// Makes the graphs of one of this architecture's classes.

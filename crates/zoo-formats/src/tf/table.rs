@@ -382,7 +382,9 @@ fn successor(last: &[u8]) -> Vec<u8> {
 
 fn encoded(numbers: [u64; 2]) -> Vec<u8> {
     let mut out = Vec::new();
-    numbers.into_iter().for_each(|number| put_varint(&mut out, number));
+    for number in numbers {
+        put_varint(&mut out, number);
+    }
     out
 }
 
@@ -402,7 +404,9 @@ mod tests {
 
     fn written(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
         let mut writer = Writer::default();
-        entries.iter().for_each(|(key, value)| writer.add(key, value));
+        for (key, value) in entries {
+            writer.add(key, value);
+        }
         writer.finish()
     }
 

@@ -54,13 +54,22 @@ fn every_byte_of_a_bundle_is_tensorflows() {
     assert_eq!(found, sorted);
     assert_eq!(
         others,
-        [("sliced", "was saved in slices"), ("text", "holds text")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        [("sliced", "was saved in slices"), ("text", "holds text")]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
     );
     for (name, weight) in &weights {
         let tensor = &tensors[name];
         let shape: Vec<usize> = serde_json::from_value(tensor["shape"].clone()).unwrap();
-        assert_eq!((numpy(weight.dtype()), weight.shape()), (tensor["dtype"].as_str().unwrap(), &shape[..]), "{name}");
-        assert_eq!(hex(weight.to_tensor().unwrap().bytes().unwrap()), tensor["bytes"].as_str().unwrap(), "{name}");
+        assert_eq!(
+            (numpy(weight.dtype()), weight.shape()),
+            (tensor["dtype"].as_str().unwrap(), &shape[..]),
+            "{name}"
+        );
+        assert_eq!(
+            hex(weight.to_tensor().unwrap().bytes().unwrap()),
+            tensor["bytes"].as_str().unwrap(),
+            "{name}"
+        );
         assert!(weight.in_place().is_some(), "{name}");
         bundle.check(name).unwrap();
     }
@@ -71,7 +80,8 @@ fn every_byte_of_a_bundle_is_tensorflows() {
 fn an_index_is_written_as_tensorflow_writes_it() {
     let prefix = fixture("saved_model/variables/variables");
     let bundle = Bundle::open(&prefix).unwrap();
-    let entries: BTreeMap<String, Entry> = bundle.entries().map(|(name, entry)| (name.to_owned(), entry.clone())).collect();
+    let entries: BTreeMap<String, Entry> =
+        bundle.entries().map(|(name, entry)| (name.to_owned(), entry.clone())).collect();
     assert_eq!(write_index(&prefix, bundle.shards(), &entries).unwrap(), bytes_of(&index_path(&prefix)));
     // The other one has slices, whose entries are not written; the table around them is.
     let path = index_path(&fixture("bundle"));
@@ -152,7 +162,10 @@ fn entries_that_lie_are_refused_or_harmless() {
 fn a_saved_model_and_a_frozen_graph() {
     let model = saved_model::read(&fixture("saved_model")).unwrap();
     let graph = saved_model::tagged(&model, &["serve"]).unwrap();
-    assert!(saved_model::tagged(&model, &[]).is_none() && saved_model::tagged(&model, &["serve", "gpu"]).is_none());
+    assert!(
+        saved_model::tagged(&model, &[]).is_none()
+            && saved_model::tagged(&model, &["serve", "gpu"]).is_none()
+    );
     let signature = &graph.signature_def["serving_default"];
     assert_eq!(signature.method_name, "tensorflow/serving/predict");
     assert_eq!(signature.inputs["x"].name(), Some("serving_default_x:0"));

@@ -32,7 +32,8 @@ impl Builder {
         let kind = |val: &Val| (self.dtype(*val), self.dims(*val).to_vec());
         let made: Vec<_> = first.iter().map(kind).collect();
         if made != second.iter().map(kind).collect::<Vec<_>>() {
-            let all = |vals: &[Val]| vals.iter().map(|&val| self.describe(val)).collect::<Vec<_>>().join(", ");
+            let all =
+                |vals: &[Val]| vals.iter().map(|&val| self.describe(val)).collect::<Vec<_>>().join(", ");
             return Ok(self.fail("If", format!("one way gives {}, the other {}", all(&first), all(&second)))?);
         }
         let mut inputs = vec![Some(condition)];
@@ -124,8 +125,13 @@ mod tests {
         let node = &main.node[1];
         assert_eq!(node.input, ["c"], "what ways use from outside is not written");
         let sum = &main.node[0].output[0];
-        let inside: Vec<_> = node.attribute.iter().map(|a| a.g.as_ref().unwrap().node[0].input.clone()).collect();
-        assert_eq!(inside, [vec![sum.clone()], vec![sum.clone(), sum.clone()]], "and has the name that it has now");
+        let inside: Vec<_> =
+            node.attribute.iter().map(|a| a.g.as_ref().unwrap().node[0].input.clone()).collect();
+        assert_eq!(
+            inside,
+            [vec![sum.clone()], vec![sum.clone(), sum.clone()]],
+            "and has the name that it has now"
+        );
     }
 
     #[test]
@@ -134,7 +140,8 @@ mod tests {
         let x = value(&mut g, "x", "2,2");
         // Of other shapes than the other way gives: refused, with both.
         let c = condition(&mut g);
-        let error = g.branch(c, |_| Ok::<_, Error>(vec![x]), |g| Ok(vec![g.transpose(c, &[0])?])).unwrap_err();
+        let error =
+            g.branch(c, |_| Ok::<_, Error>(vec![x]), |g| Ok(vec![g.transpose(c, &[0])?])).unwrap_err();
         assert!(error.to_string().contains("one way gives identity_0: f32[2,2], the other"), "{error}");
         let error = g.branch(x, |_| Ok::<_, Error>(vec![]), |_| Ok(vec![])).unwrap_err().to_string();
         assert!(error.contains("is no condition"), "{error}");
@@ -151,7 +158,7 @@ mod tests {
     fn halves_are_cast_where_they_are_used() {
         let mut g = graph();
         let x = value(&mut g, "x", "n,3");
-        let narrow = Weight::from(Tensor::from_slice([3, 3], &vec![half::f16::ONE; 9]).unwrap());
+        let narrow = Weight::from(Tensor::from_slice([3, 3], &[half::f16::ONE; 9]).unwrap());
         let w = Weights::new([("fc.weight".to_owned(), narrow)]).unwrap();
         let c = condition(&mut g);
         let apply = |g: &mut Builder| {

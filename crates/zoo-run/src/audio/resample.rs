@@ -82,6 +82,23 @@ mod tests {
     }
 
     #[test]
+    fn samples_are_those_of_torchaudio() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/fixtures/huggingface/running/resample.json");
+        let fixture: serde_json::Value = serde_json::from_reader(std::fs::File::open(path).unwrap()).unwrap();
+        let samples: Vec<f32> =
+            (0..60).map(f64::from).map(|at| ((0.3 * at).sin() + 0.1 * (1.7 * at).cos()) as f32).collect();
+        for (from, to) in [(44_100, 16_000), (8_000, 16_000), (16_000, 22_050)] {
+            let expected: Vec<f32> = serde_json::from_value(fixture[format!("{from}_{to}")].clone()).unwrap();
+            let made = Sound::new("s", from, samples.clone()).at(to);
+            assert_eq!(made.samples().len(), expected.len());
+            for (place, (a, b)) in made.samples().iter().zip(&expected).enumerate() {
+                assert!((a - b).abs() < 1e-5, "{from} to {to} at {place}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
     fn a_tone_stays_the_same_tone() {
         for (from, to) in [(44_100, 16_000), (8_000, 16_000), (48_000, 16_000), (16_000, 22_050), (16_001, 16_000)] {
             let made = tone(from, 440.0, 0.2).at(to);

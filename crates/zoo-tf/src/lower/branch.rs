@@ -34,7 +34,13 @@ fn branch(l: &mut Lowering<'_>, node: &Node) -> Lowered {
 }
 
 /// The outputs of a branch, which arrive if the condition is `side`.
-fn taken(l: &mut Lowering<'_>, node: &Node, branch: &Branch, condition: &Out, side: bool) -> Result<Vec<Out>, String> {
+fn taken(
+    l: &mut Lowering<'_>,
+    node: &Node,
+    branch: &Branch,
+    condition: &Out,
+    side: bool,
+) -> Result<Vec<Out>, String> {
     let outer = l.scope.clone();
     let mut before: HashMap<Val, [Option<Out>; 2]> = HashMap::new();
     for (inside, outside) in branch.captured(node) {
@@ -48,9 +54,11 @@ fn taken(l: &mut Lowering<'_>, node: &Node, branch: &Branch, condition: &Out, si
     }
     for inner in &branch.nodes {
         let lower = find(&inner.op).filter(|_| inner.domain.is_empty());
-        let lower = lower.ok_or_else(|| format!("has a branch with {}, which has no counterpart", inner.op))?;
+        let lower =
+            lower.ok_or_else(|| format!("has a branch with {}, which has no counterpart", inner.op))?;
         l.scope.clone_from(&inner.name);
-        let made = lower(l, inner).map_err(|problem| format!("has a branch in which {} {problem}", inner.op))?;
+        let made =
+            lower(l, inner).map_err(|problem| format!("has a branch in which {} {problem}", inner.op))?;
         l.keep(inner, made);
     }
     let mut outs = Vec::new();

@@ -6,7 +6,7 @@
 use zoo_graph::graph::Node;
 use zoo_tensor::{DType, Dim};
 
-use super::tools::text;
+use super::tools::{operand, text};
 use super::{Lower, Lowered, Lowering, Made};
 use crate::nodes::{Op, Out};
 
@@ -79,7 +79,7 @@ fn sizes(dims: &[Dim]) -> Result<Vec<i64>, String> {
 }
 
 fn conv(l: &mut Lowering<'_>, node: &Node) -> Lowered {
-    let (val, rank) = (l.val(node, 0)?, l.dims_at(node, 0)?.len());
+    let (val, rank) = (operand(node, 0)?, l.dims_at(node, 0)?.len());
     let kernel = sizes(&l.dims_at(node, 1)?)?;
     let [_, per_group, spatial @ ..] = kernel.as_slice() else { return Err("has no kernel".to_owned()) };
     let groups = node.int("group").unwrap_or(1);
@@ -114,7 +114,7 @@ fn planar(
     per_group: i64,
     axes: usize,
 ) -> Result<Out, String> {
-    let weight = l.val(node, 1)?;
+    let weight = operand(node, 1)?;
     let kernel = |l: &mut Lowering<'_>, order: &[usize]| -> Result<Out, String> {
         let kernel = l.weight_permuted(weight, order)?;
         if axes == 2 {
@@ -126,7 +126,8 @@ fn planar(
     // Explicit padding is an attribute, too, which older importers do not know, and with which TensorFlow 2.21 ends the process when it
     // fuses a depthwise convolution. A `Pad` in front is fused as well.
     let x = l.zero_padded(x, window);
-    let even = matches!(window.strides.as_slice(), [a, b] if a == b) && window.dilations.iter().all(|&d| d == 1);
+    let even =
+        matches!(window.strides.as_slice(), [a, b] if a == b) && window.dilations.iter().all(|&d| d == 1);
     // The kernel [out, 1, …] of one group for each channel, as [spatial…, channels, outputs of a channel].
     let (name, kernel) = if groups > 1 && per_group == 1 && even {
         let kernel = kernel(l, if axes == 2 { &[2, 3, 1, 0] } else { &[2, 1, 0] })?;
@@ -149,7 +150,7 @@ fn spatial_three(l: &mut Lowering<'_>, node: &Node, x: &Out, window: &Window) ->
     if window.dilations.iter().any(|&dilation| dilation != 1) {
         return Err("is dilated along three axes".to_owned());
     }
-    let weight = l.val(node, 1)?;
+    let weight = operand(node, 1)?;
     let kernel = l.weight_permuted(weight, &[2, 3, 4, 1, 0])?;
     let x = l.zero_padded(x, window);
     let op = Op::typed("Conv3D", &[&x, &kernel])
@@ -162,7 +163,7 @@ fn spatial_three(l: &mut Lowering<'_>, node: &Node, x: &Out, window: &Window) ->
 
 /// The gradient of a convolution with respect to its input, without padding, of which the edges are then cut off.
 fn conv_transpose(l: &mut Lowering<'_>, node: &Node) -> Lowered {
-    let (val, rank) = (l.val(node, 0)?, l.dims_at(node, 0)?.len());
+    let (val, rank) = (operand(node, 0)?, l.dims_at(node, 0)?.len());
     let kernel = sizes(&l.dims_at(node, 1)?)?;
     let [_, out, spatial @ ..] = kernel.as_slice() else { return Err("has no kernel".to_owned()) };
     let mut window = Window::of(node, spatial.to_vec())?;
@@ -175,7 +176,7 @@ fn conv_transpose(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     }
     let mut x = l.out_channels_last(val)?;
     // [in, out, spatial…] to [spatial…, out, in].
-    let weight = l.val(node, 1)?;
+    let weight = operand(node, 1)?;
     let mut kernel = l.weight_permuted(weight, if rank == 4 { &[2, 3, 1, 0] } else { &[2, 1, 0] })?;
     if rank == 3 {
         window.two_of_one();
@@ -189,7 +190,8 @@ fn conv_transpose(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     let own = l.cast(&own, DType::I32);
     let strides = l.ints(&window.strides);
     let scaled = l.binary("Mul", &own, &strides);
-    let more: Vec<i64> = window.kernel.iter().zip(&window.strides).map(|(kernel, stride)| kernel - stride).collect();
+    let more: Vec<i64> =
+        window.kernel.iter().zip(&window.strides).map(|(kernel, stride)| kernel - stride).collect();
     let more: Vec<i64> = more.iter().map(|&more| more.max(0)).collect();
     let more = l.ints(&more);
     let whole = l.binary("AddV2", &scaled, &more);
@@ -209,7 +211,13 @@ fn conv_transpose(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     // `output_padding` asks for beyond is padded.
     let spare = |(kernel, stride): (&i64, &i64)| (stride - kernel).max(0);
     let spare: Vec<i64> = window.kernel.iter().zip(&window.strides).map(spare).collect();
-    let cut: Vec<i64> = window.after.iter().zip(&extra).zip(&spare).map(|((after, extra), spare)| after + spare - extra).collect();
+    let cut: Vec<i64> = window
+        .after
+        .iter()
+        .zip(&extra)
+        .zip(&spare)
+        .map(|((after, extra), spare)| after + spare - extra)
+        .collect();
     if cut.iter().any(|&cut| cut < 0) {
         let behind: Vec<i64> = cut.iter().map(|&cut| (-cut).max(0)).collect();
         let pads = Window { before: vec![0; 2], after: behind, ..window.clone() };

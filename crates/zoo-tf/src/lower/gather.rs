@@ -33,7 +33,7 @@ fn gather(l: &mut Lowering<'_>, node: &Node) -> Lowered {
         }
         Some(known) if known.iter().any(|&index| index < 0) => {
             let shape: Vec<usize> = l.dims_at(node, 1)?.iter().filter_map(Dim::fixed).collect();
-            forward(l, &x, axis, dims.get(axis).and_then(Dim::fixed), &known, &shape)?
+            forward(l, &x, axis, dims.get(axis).and_then(Dim::fixed), &known, &shape)
         }
         _ => l.in_at(node, 1)?,
     };
@@ -60,7 +60,7 @@ fn forward(
     size: Option<usize>,
     known: &[i64],
     shape: &[usize],
-) -> Result<Out, String> {
+) -> Out {
     let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
     let flat = if let Some(size) = size {
         let forward: Vec<i64> = known.iter().map(|&at| if at < 0 { at + size as i64 } else { at }).collect();
@@ -72,7 +72,7 @@ fn forward(
         let moved = l.binary("Mul", &from_end, &size);
         l.binary("AddV2", &known, &moved)
     };
-    Ok(l.reshape_to(&flat, &shape))
+    l.reshape_to(&flat, &shape)
 }
 
 fn taken(l: &mut Lowering<'_>, x: &Out, indices: &Out, axis: usize, batch_dims: i64) -> Out {
@@ -99,9 +99,8 @@ fn gather_elements(l: &mut Lowering<'_>, node: &Node) -> Lowered {
         return Err("counts from the end".to_owned());
     }
     let order: Vec<usize> = (0..rank).filter(|&at| at != axis).chain([axis]).collect();
-    let back: Vec<usize> = (0..rank)
-        .map(|at| order.iter().position(|&own| own == at).unwrap_or(at))
-        .collect();
+    let back: Vec<usize> =
+        (0..rank).map(|at| order.iter().position(|&own| own == at).unwrap_or(at)).collect();
     let (x, indices) = (l.transpose(&x, &order), l.transpose(&indices, &order));
     let y = taken(l, &x, &indices, rank - 1, rank as i64 - 1);
     Ok(l.transpose(&y, &back).into())
@@ -181,8 +180,12 @@ fn top_k(l: &mut Lowering<'_>, node: &Node) -> Lowered {
             l.add(Op::typed("Squeeze", &[&count]).ints("squeeze_dims", &[0]), DType::I32)
         }
     };
-    let op = Op::typed("TopKV2", &[&x, &count]).flag("sorted", true).of("Tk", DType::I32).of("index_type", DType::I32);
-    let [values, at] = <[Out; 2]>::try_from(l.add_several(op, &[x.dtype, DType::I32])).map_err(|_| "has two outputs")?;
+    let op = Op::typed("TopKV2", &[&x, &count])
+        .flag("sorted", true)
+        .of("Tk", DType::I32)
+        .of("index_type", DType::I32);
+    let [values, at] =
+        <[Out; 2]>::try_from(l.add_several(op, &[x.dtype, DType::I32])).map_err(|_| "has two outputs")?;
     let at = l.cast(&at, DType::I64);
     Ok(Made::Plain(vec![values, at]))
 }

@@ -35,7 +35,8 @@ fn product(l: &mut Lowering<'_>, a: &Out, b: &Out, turn_a: bool, turn_b: bool) -
 
 /// Of matrices or stacks of them, whose leading axes broadcast.
 fn matmul(l: &mut Lowering<'_>, node: &Node) -> Lowered {
-    let (ranks, a, b) = ([l.dims_at(node, 0)?.len(), l.dims_at(node, 1)?.len()], l.in_at(node, 0)?, l.in_at(node, 1)?);
+    let (ranks, a, b) =
+        ([l.dims_at(node, 0)?.len(), l.dims_at(node, 1)?.len()], l.in_at(node, 0)?, l.in_at(node, 1)?);
     if ranks == [2, 2] {
         return Ok(product(l, &a, &b, false, false).into());
     }
@@ -54,6 +55,7 @@ fn einsum(l: &mut Lowering<'_>, node: &Node) -> Lowered {
         inputs.push(l.in_at(node, index)?);
     }
     let count = inputs.len() as i64;
-    let op = Op::typed("Einsum", &inputs.iter().collect::<Vec<_>>()).int("N", count).text("equation", &equation);
+    let op =
+        Op::typed("Einsum", &inputs.iter().collect::<Vec<_>>()).int("N", count).text("equation", &equation);
     Ok(l.add(op, l.made_dtype(node)).into())
 }

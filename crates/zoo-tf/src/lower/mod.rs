@@ -176,7 +176,8 @@ pub(crate) fn translate(graph: &Graph, storage: Storage, integers: Integers) -> 
     l.refuse_types(&mut refusals);
     refusals.end()?;
     // Outputs have their own names, whatever else would like to be called so.
-    let output_names: Vec<String> = graph.outputs.iter().map(|&val| l.names.unique(&graph.value(val).name)).collect();
+    let output_names: Vec<String> =
+        graph.outputs.iter().map(|&val| l.names.unique(&graph.value(val).name)).collect();
     let inputs = graph.inputs.iter().map(|&val| l.input(val, integers)).collect();
     for node in &graph.nodes {
         let known = if node.domain.is_empty() { find(&node.op) } else { None };
@@ -232,7 +233,11 @@ impl Refusals {
     }
 
     fn end(&mut self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Unsupported { refusals: std::mem::take(&mut self.0) }) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Unsupported { refusals: std::mem::take(&mut self.0) })
+        }
     }
 }
 
@@ -287,7 +292,7 @@ impl<'g> Lowering<'g> {
 
     /// Adds a node with one output.
     pub(crate) fn add(&mut self, op: Op, dtype: DType) -> Out {
-        let name = self.names.unique(&format!("{}/{}", self.scope, op.op));
+        let name = self.names.unique(&format!("{}/{}", self.scope, op.kind));
         self.pieces.push(Piece::Node(op.named(name.clone())));
         Out { name, dtype }
     }
@@ -313,7 +318,7 @@ impl<'g> Lowering<'g> {
             Source::Constant(tensor) => self.constant_named(&value.name, tensor),
             _ => {
                 let last = self.channels_last.get(&val).cloned().ok_or("has an input that nothing makes")?;
-                self.to_channels_first(&last, value.dims.len())
+                self.with_channels_first(&last, value.dims.len())
             }
         };
         self.plain.insert(val, out.clone());
@@ -326,7 +331,7 @@ impl<'g> Lowering<'g> {
             return Ok(out.clone());
         }
         let plain = self.out(val)?;
-        let out = self.to_channels_last(&plain, self.graph.value(val).dims.len());
+        let out = self.with_channels_last(&plain, self.graph.value(val).dims.len());
         self.channels_last.insert(val, out.clone());
         Ok(out)
     }
@@ -339,7 +344,8 @@ impl<'g> Lowering<'g> {
     fn weight(&mut self, value: &'g Value) -> Result<Out, String> {
         let content = Content::of(value).ok_or("has an input that nothing makes")?;
         if !value.dtype.is_float() && content.byte_len() <= INLINE_BYTES {
-            let tensor = content.tensor().map_err(|error| format!("has a weight that cannot be read: {error}"))?;
+            let tensor =
+                content.tensor().map_err(|error| format!("has a weight that cannot be read: {error}"))?;
             return Ok(self.constant_named(&value.name, &tensor));
         }
         Ok(match self.storage {

@@ -5,7 +5,7 @@
 use zoo_graph::graph::Node;
 use zoo_tensor::{DType, Dim};
 
-use super::tools::axis_of;
+use super::tools::{axis_of, operand};
 use super::{Lower, Lowered, Lowering, Made};
 use crate::nodes::Out;
 
@@ -89,7 +89,7 @@ fn batch_norm(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     if node.outputs.len() > 1 || node.int("training_mode") == Some(1) {
         return Err("is in training".to_owned());
     }
-    let (val, rank) = (l.val(node, 0)?, l.dims_at(node, 0)?.len());
+    let (val, rank) = (operand(node, 0)?, l.dims_at(node, 0)?.len());
     let last = l.is_channels_last(val);
     let x = if last { l.out_channels_last(val)? } else { l.out(val)? };
     let [scale, bias, mean, variance] =
@@ -132,7 +132,8 @@ fn group_norm(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     let mut vectors = Vec::new();
     for index in [1, 2] {
         let vector = l.in_at(node, index)?;
-        let count = l.dims_at(node, index)?.first().and_then(Dim::fixed).ok_or("has a scale of unknown size")? as i64;
+        let count =
+            l.dims_at(node, index)?.first().and_then(Dim::fixed).ok_or("has a scale of unknown size")? as i64;
         if count != channels {
             return Err("has a scale for each group".to_owned());
         }

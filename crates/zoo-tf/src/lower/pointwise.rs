@@ -2,7 +2,7 @@
 
 use zoo_graph::graph::Node;
 
-use super::tools::text;
+use super::tools::{operand, text};
 use super::{Lower, Lowered, Lowering, Made};
 use crate::nodes::{Op, Out};
 
@@ -55,8 +55,7 @@ pub(super) const OPERATORS: &[(&str, Lower)] = &[
 ];
 
 /// Operators that have another name in TensorFlow.
-const NAMES: &[(&str, &str)] =
-    &[("Add", "AddV2"), ("Max", "Maximum"), ("Min", "Minimum"), ("Sum", "AddV2")];
+const NAMES: &[(&str, &str)] = &[("Add", "AddV2"), ("Max", "Maximum"), ("Min", "Minimum"), ("Sum", "AddV2")];
 
 /// TensorFlow's name of an operator that means the same.
 fn name_of(op: &str) -> Result<&'static str, String> {
@@ -219,7 +218,7 @@ pub(super) fn in_common_layout(
     node: &Node,
     compute: impl FnOnce(&mut Lowering<'_>, &Out, &Out) -> Result<Out, String>,
 ) -> Lowered {
-    let (a, b) = (l.val(node, 0)?, l.val(node, 1)?);
+    let (a, b) = (operand(node, 0)?, operand(node, 1)?);
     let rank = |l: &Lowering<'_>, val| l.graph.value(val).dims.len();
     let (ranks, wanted) = ([rank(l, a), rank(l, b)], l.made_dims(node, 0).len());
     let fits = ranks.iter().all(|&rank| rank == wanted || rank == 0);

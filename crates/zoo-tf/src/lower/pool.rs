@@ -6,6 +6,7 @@ use zoo_graph::graph::Node;
 use zoo_tensor::{DType, Dim};
 
 use super::conv::{Window, with_ends};
+use super::tools::operand;
 use super::{Lower, Lowered, Lowering, Made};
 use crate::nodes::{Op, Out};
 
@@ -64,7 +65,7 @@ fn max_pool(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     }
     let (window, _) = window_of(l, node)?;
     let name = name_of(&window, "MaxPool", "MaxPool3D")?;
-    let val = l.val(node, 0)?;
+    let val = operand(node, 0)?;
     let mut x = l.out_channels_last(val)?;
     if x.dtype != DType::F32 {
         return Err(format!("is of {}", x.dtype));
@@ -80,7 +81,7 @@ fn max_pool(l: &mut Lowering<'_>, node: &Node) -> Lowered {
 fn average_pool(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     let (window, beyond) = window_of(l, node)?;
     let name = name_of(&window, "AvgPool", "AvgPool3D")?;
-    let val = l.val(node, 0)?;
+    let val = operand(node, 0)?;
     let x = l.out_channels_last(val)?;
     let padded = l.zero_padded(&x, &window);
     let sum = pooled(l, name, &padded, &window);
@@ -92,9 +93,11 @@ fn average_pool(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     let one = l.scalar(1.0, x.dtype)?;
     let rank = window.kernel.len() + 2;
     let shape = l.sizes(&x, 0, rank);
-    let mut mask = l.add(Op::new("Fill", &[&shape, &one]).of("T", x.dtype).of("index_type", shape.dtype), x.dtype);
+    let mut mask =
+        l.add(Op::new("Fill", &[&shape, &one]).of("T", x.dtype).of("index_type", shape.dtype), x.dtype);
     if padding_counts {
-        let after: Vec<i64> = window.after.iter().zip(&beyond).map(|(after, beyond)| after - beyond).collect();
+        let after: Vec<i64> =
+            window.after.iter().zip(&beyond).map(|(after, beyond)| after - beyond).collect();
         let paddings = l.paddings(&Window { after, ..window.clone() }.paddings());
         mask = l.add(Op::typed("PadV2", &[&mask, &paddings, &one]).of("Tpaddings", DType::I32), x.dtype);
         let rest = Window { before: vec![0; beyond.len()], after: beyond, ..window.clone() };

@@ -2,7 +2,7 @@
 
 use zoo_graph::graph::Node;
 
-use super::tools::axis_of;
+use super::tools::{axis_of, operand};
 use super::{Lower, Lowered, Lowering, Made};
 use crate::nodes::Out;
 
@@ -24,11 +24,13 @@ fn reduce(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     let rank = l.dims_at(node, 0)?.len();
     let keep = node.int("keepdims") != Some(0);
     let axes: Vec<usize> = match l.ints_of(node, 1, "axes")? {
-        Some(axes) if !axes.is_empty() => axes.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<_, _>>()?,
+        Some(axes) if !axes.is_empty() => {
+            axes.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<_, _>>()?
+        }
         _ if node.int("noop_with_empty_axes") == Some(1) => return l.elementwise(node, |_, x| Ok(x.clone())),
         _ => (0..rank).collect(),
     };
-    let val = l.val(node, 0)?;
+    let val = operand(node, 0)?;
     // With channels last the spatial axes are elsewhere; what is left of the others has one order in both layouts, if all of them go.
     let spatial = rank > 2 && (2..rank).all(|axis| axes.contains(&axis)) && axes.len() == rank - 2;
     if spatial && l.is_channels_last(val) {
@@ -82,7 +84,7 @@ fn over(l: &mut Lowering<'_>, op: &str, x: &Out, axes: &[i64], keep: bool) -> Re
 
 /// Over all spatial axes, which stay with size 1.
 fn global_pool(l: &mut Lowering<'_>, node: &Node) -> Lowered {
-    let (val, rank) = (l.val(node, 0)?, l.dims_at(node, 0)?.len() as i64);
+    let (val, rank) = (operand(node, 0)?, l.dims_at(node, 0)?.len() as i64);
     let name = if node.op == "GlobalMaxPool" { "Max" } else { "Mean" };
     if l.is_channels_last(val) {
         let x = l.out_channels_last(val)?;

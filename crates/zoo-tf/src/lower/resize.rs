@@ -3,7 +3,7 @@
 use zoo_graph::graph::Node;
 use zoo_tensor::DType;
 
-use super::tools::text;
+use super::tools::{operand, text};
 use super::{Lower, Lowered, Lowering, Made};
 use crate::nodes::Op;
 
@@ -39,7 +39,7 @@ fn resize(l: &mut Lowering<'_>, node: &Node) -> Lowered {
             l.cast(&size, DType::I32)
         }
     };
-    let val = l.val(node, 0)?;
+    let val = operand(node, 0)?;
     let x = l.out_channels_last(val)?;
     if name == "ResizeBilinear" && x.dtype != DType::F32 {
         return Err(format!("is of {}", x.dtype));

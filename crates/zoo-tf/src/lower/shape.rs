@@ -3,7 +3,7 @@
 use zoo_graph::graph::Node;
 use zoo_tensor::{DType, Dim};
 
-use super::tools::{axis_of, channels_first, channels_last, text};
+use super::tools::{axis_of, channels_first, channels_last, operand, text};
 use super::{Lower, Lowered, Lowering, Made};
 use crate::nodes::{Op, Out};
 
@@ -91,7 +91,8 @@ fn flatten(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     let axis = node.int("axis").unwrap_or(1);
     let axis = if axis == dims.len() as i64 { dims.len() } else { axis_of(axis, dims.len())? };
     let (rows, columns) = dims.split_at(axis);
-    let product = |dims: &[Dim]| dims.iter().map(|dim| dim.fixed().map(|n| n as i64)).product::<Option<i64>>();
+    let product =
+        |dims: &[Dim]| dims.iter().map(|dim| dim.fixed().map(|n| n as i64)).product::<Option<i64>>();
     if let Some(columns) = product(columns) {
         return Ok(l.reshape_to(&x, &[-1, columns]).into());
     }
@@ -134,7 +135,7 @@ fn unsqueeze(l: &mut Lowering<'_>, node: &Node) -> Lowered {
 
 /// A transposition to the other layout, where the value is there in it, is none.
 fn transpose(l: &mut Lowering<'_>, node: &Node) -> Lowered {
-    let (val, rank) = (l.val(node, 0)?, l.dims_at(node, 0)?.len());
+    let (val, rank) = (operand(node, 0)?, l.dims_at(node, 0)?.len());
     let order: Vec<usize> = match node.ints("perm") {
         Some(perm) => perm.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<_, _>>()?,
         None => (0..rank).rev().collect(),
@@ -154,12 +155,12 @@ fn concat(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     let axis = axis_of(node.int("axis").ok_or("does not say its axis")?, rank)?;
     let mut last = Vec::new();
     for index in 0..node.inputs.len() {
-        last.push(l.is_channels_last(l.val(node, index)?));
+        last.push(l.is_channels_last(operand(node, index)?));
     }
     let last = rank > 2 && last.contains(&true);
     let mut parts = Vec::new();
     for index in 0..node.inputs.len() {
-        let val = l.val(node, index)?;
+        let val = operand(node, index)?;
         parts.push(if last { l.out_channels_last(val)? } else { l.out(val)? });
     }
     if last {
@@ -195,7 +196,7 @@ fn shape(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     if let Some(fixed) = fixed {
         return Ok(l.wide_ints(&fixed).into());
     }
-    let val = l.val(node, 0)?;
+    let val = operand(node, 0)?;
     // In the other layout the sizes are the same, elsewhere.
     if l.is_channels_last(val) {
         let x = l.out_channels_last(val)?;
@@ -255,13 +256,13 @@ fn pad(l: &mut Lowering<'_>, node: &Node) -> Lowered {
         }
     }
     let value = l.in_if(node, 2)?;
-    padded(l, &x, &all, text(node, "mode").unwrap_or("constant"), value)
+    padded(l, &x, &all, text(node, "mode").unwrap_or("constant"), value.as_ref())
 }
 
 /// `pads` has two numbers for each axis.
-fn padded(l: &mut Lowering<'_>, x: &Out, pads: &[i64], mode: &str, value: Option<Out>) -> Lowered {
+fn padded(l: &mut Lowering<'_>, x: &Out, pads: &[i64], mode: &str, value: Option<&Out>) -> Lowered {
     let paddings = l.paddings(pads);
-    let op = match (mode, &value) {
+    let op = match (mode, value) {
         ("constant", Some(value)) => Op::typed("PadV2", &[x, &paddings, value]),
         ("constant", None) => Op::typed("Pad", &[x, &paddings]),
         ("reflect", _) => Op::typed("MirrorPad", &[x, &paddings]).text("mode", "REFLECT"),
@@ -293,7 +294,7 @@ fn depth_to_space(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     if text(node, "mode").unwrap_or("DCR") != "DCR" {
         return columns_to_space(l, node);
     }
-    let val = l.val(node, 0)?;
+    let val = operand(node, 0)?;
     let x = l.out_channels_last(val)?;
     let block = node.int("blocksize").ok_or("does not say its size")?;
     let op = Op::typed("DepthToSpace", &[&x]).int("block_size", block).text("data_format", "NHWC");
@@ -302,10 +303,11 @@ fn depth_to_space(l: &mut Lowering<'_>, node: &Node) -> Lowered {
 
 /// `CRD`, PyTorch's pixel shuffle: channels are put into TensorFlow's order first.
 fn columns_to_space(l: &mut Lowering<'_>, node: &Node) -> Lowered {
-    let val = l.val(node, 0)?;
+    let val = operand(node, 0)?;
     let block = node.int("blocksize").ok_or("does not say its size")?;
     let x = l.out_channels_last(val)?;
-    let channels = l.dims_at(node, 0)?.get(1).and_then(Dim::fixed).ok_or("has an unknown number of channels")? as i64;
+    let channels =
+        l.dims_at(node, 0)?.get(1).and_then(Dim::fixed).ok_or("has an unknown number of channels")? as i64;
     let area = block.checked_mul(block).filter(|area| *area > 0).ok_or("has a size that cannot be")?;
     let out = channels / area;
     let order: Vec<i64> = (0..channels).map(|at| (at % out) * area + at / out).collect();

@@ -39,7 +39,14 @@ fn slice(l: &mut Lowering<'_>, node: &Node) -> Lowered {
     computed_places(l, node, x, &axes, &steps)
 }
 
-fn known_places(l: &mut Lowering<'_>, x: &Out, axes: &[usize], starts: &[i64], ends: &[i64], steps: &[i64]) -> Out {
+fn known_places(
+    l: &mut Lowering<'_>,
+    x: &Out,
+    axes: &[usize],
+    starts: &[i64],
+    ends: &[i64],
+    steps: &[i64],
+) -> Out {
     let reach = axes.iter().max().map_or(0, |axis| axis + 1);
     let (mut from, mut to, mut by) = (vec![0; reach], vec![0; reach], vec![1; reach]);
     let all = (1_i64 << reach) - 1;

@@ -7,14 +7,9 @@ use super::{Lowered, Lowering, Made};
 use crate::nodes::{Op, Out};
 
 impl Lowering<'_> {
-    /// An input that has to be there.
-    pub(super) fn val(&self, node: &Node, index: usize) -> Result<Val, String> {
-        node.inputs.get(index).copied().flatten().ok_or_else(|| format!("lacks input {index}"))
-    }
-
     /// The tensor of an input that has to be there, in ONNX's layout.
     pub(super) fn in_at(&mut self, node: &Node, index: usize) -> Result<Out, String> {
-        let val = self.val(node, index)?;
+        let val = operand(node, index)?;
         self.out(val)
     }
 
@@ -25,7 +20,7 @@ impl Lowering<'_> {
 
     /// The dimensions of an input.
     pub(super) fn dims_at(&self, node: &Node, index: usize) -> Result<Vec<Dim>, String> {
-        Ok(self.graph.value(self.val(node, index)?).dims.clone())
+        Ok(self.graph.value(operand(node, index)?).dims.clone())
     }
 
     /// The dimensions of an output.
@@ -129,12 +124,12 @@ impl Lowering<'_> {
     }
 
     /// `[batch, channels, spatial…]` to `[batch, spatial…, channels]`.
-    pub(super) fn to_channels_last(&mut self, x: &Out, rank: usize) -> Out {
+    pub(super) fn with_channels_last(&mut self, x: &Out, rank: usize) -> Out {
         self.transpose(x, &channels_last(rank))
     }
 
     /// The way back.
-    pub(super) fn to_channels_first(&mut self, x: &Out, rank: usize) -> Out {
+    pub(super) fn with_channels_first(&mut self, x: &Out, rank: usize) -> Out {
         self.transpose(x, &channels_first(rank))
     }
 
@@ -192,7 +187,7 @@ impl Lowering<'_> {
         node: &Node,
         compute: impl FnOnce(&mut Self, &Out) -> Result<Out, String>,
     ) -> Lowered {
-        let val = self.val(node, 0)?;
+        let val = operand(node, 0)?;
         if self.is_channels_last(val) {
             let x = self.out_channels_last(val)?;
             return Ok(Made::ChannelsLast(compute(self, &x)?));
@@ -208,6 +203,11 @@ pub(super) struct Masks {
     pub(super) begin: i64,
     pub(super) end: i64,
     pub(super) shrink: i64,
+}
+
+/// An input that has to be there.
+pub(super) fn operand(node: &Node, index: usize) -> Result<Val, String> {
+    node.inputs.get(index).copied().flatten().ok_or_else(|| format!("lacks input {index}"))
 }
 
 /// The order of axes that puts channels behind the spatial axes.

@@ -133,12 +133,11 @@ fn decoder_part(g: &mut Builder, m: &Model<'_>, run: Run) -> Result<Outputs> {
     };
     let mut d = Decoder::apart(g, run, face)?;
     let x = spoken(g, m, &stack, &mut d)?;
-    let table = match m.config.flag("tie_word_embeddings", true)? {
-        true => {
-            m.top.at("proj_out").ignore(|_| true);
-            g.weight(&m.base, "decoder.embed_tokens.weight")?
-        }
-        false => g.weight(&m.top, "proj_out.weight")?,
+    let table = if m.config.flag("tie_word_embeddings", true)? {
+        m.top.at("proj_out").ignore(|_| true);
+        g.weight(&m.base, "decoder.embed_tokens.weight")?
+    } else {
+        g.weight(&m.top, "proj_out.weight")?
     };
     let logits = g.gemm(x, table, None)?;
     let logits = unfold_rows(g, logits, &d.rows)?;
@@ -147,13 +146,11 @@ fn decoder_part(g: &mut Builder, m: &Model<'_>, run: Run) -> Result<Outputs> {
 
 fn audio_classification(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let mut heard = heard(g, m)?;
-    let x = match m.config.flag("use_weighted_layer_sum", false)? {
-        true => {
-            heard.before.push(heard.states);
-            weighted_layers(g, &m.top, &heard.before)?
-        }
-        false => heard.states,
-    };
+    let mut x = heard.states;
+    if m.config.flag("use_weighted_layer_sum", false)? {
+        heard.before.push(x);
+        x = weighted_layers(g, &m.top, &heard.before)?;
+    }
     let x = linear(g, &m.top.at("projector"), x)?;
     let x = unfold_rows(g, x, &heard.rows)?;
     let x = g.reduce_mean(x, &[1], false)?;

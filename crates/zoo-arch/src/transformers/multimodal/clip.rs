@@ -8,7 +8,7 @@ use zoo_tensor::DType;
 
 use super::towers::{NAMES, Texts, contrast, outputs, patches, text_input, texts};
 use crate::config::Config;
-use crate::nn::{layer_norm, linear, padding_bias, sequence_length};
+use crate::nn::{layer_norm, linear, padding_bias, sequence_length, unfold_rows};
 use crate::transformers::vision::{Layers, Patches, output};
 use crate::transformers::{Architecture, Class, Model, Outputs, Result, class};
 
@@ -185,7 +185,7 @@ fn zero_shot(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let w = m.base.at("text_model");
     let x = tower.run(g, &w, ids, Some(mask))?;
     // Only the ends of texts are needed behind the last layer.
-    let hidden = crate::nn::unfold_rows(g, x.hidden, &x.rows)?;
+    let hidden = unfold_rows(g, x.hidden, &x.rows)?;
     let ends = tower.ends(g, x.ids)?;
     let text = g.pick_each(hidden, ends)?;
     let text = layer_norm(g, &w.at("final_layer_norm"), text, tower.layers.epsilon)?;

@@ -115,13 +115,12 @@ pub(super) fn contrast(g: &mut Builder, w: &Weights, images: Val, texts: Val) ->
         per_text = g.add(per_text, bias)?;
     }
     let per_image = g.transpose(per_text, &[1, 0])?;
-    let named = [
+    Ok(outputs([
         ("logits_per_image", per_image),
         ("logits_per_text", per_text),
         ("text_embeds", texts),
         ("image_embeds", images),
-    ];
-    Ok(named.map(|(name, val)| (name.to_owned(), val)).to_vec())
+    ]))
 }
 
 fn unit_length(g: &mut Builder, x: Val) -> Result<Val> {

@@ -121,9 +121,10 @@ impl Decoder {
         let rows = Rows { batch: batch_size(), sequence: decoder_length() };
         let encoder_rows = Rows { batch: batch_size(), sequence: encoder_length() };
         let dims = |rows: &Rows| [rows.batch.clone(), rows.sequence.clone()];
-        let mask = match face.masked {
-            true => Some(g.input("encoder_attention_mask", DType::I64, dims(&encoder_rows))?),
-            false => None,
+        let mask = if face.masked {
+            Some(g.input("encoder_attention_mask", DType::I64, dims(&encoder_rows))?)
+        } else {
+            None
         };
         let ids = g.input("input_ids", DType::I64, dims(&rows))?;
         let hidden = match run {

@@ -118,10 +118,7 @@ impl Stack {
 
     /// The norm at the end of a side, where there is one.
     fn ended(&self, g: &mut Builder, w: &Weights, x: Val) -> Result<Val> {
-        match self.norm_first {
-            true => Ok(layer_norm(g, &w.at("layer_norm"), x, EPSILON)?),
-            false => Ok(x),
-        }
+        Ok(if self.norm_first { layer_norm(g, &w.at("layer_norm"), x, EPSILON)? } else { x })
     }
 
     /// Keys and values.

@@ -5,6 +5,8 @@ pub(crate) mod decoder;
 pub(crate) mod heads;
 pub(crate) mod layers;
 mod t5;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use super::Architecture;
 

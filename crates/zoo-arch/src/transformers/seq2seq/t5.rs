@@ -1,5 +1,5 @@
-//! T5 (Raffel et al., 2020) and mT5 (Xue et al., 2021): norms in front of each sublayer, without means and biases; positions only as a
-//! bias on scores, in buckets that all layers share; scores are not scaled.
+//! T5 (Raffel et al., 2020), mT5 (Xue et al., 2021) and UMT5 (Chung et al., 2023): norms in front of each sublayer, without means and
+//! biases; positions only as a bias on scores, in buckets that all layers share (in UMT5, that each has for itself); scores are not scaled.
 //!
 //! Differences between releases are the configuration's: gated feed-forward layers (T5 1.1, FLAN, mT5), an output layer of its own
 //! instead of the table of words, whose states are then scaled by the root of their width.
@@ -65,6 +65,13 @@ const HEADS: &[&str] = &["lm_head", "classification_head", "classifier", "qa_out
 pub(super) const ARCHITECTURES: &[Architecture] = &[
     Architecture { model_type: "t5", prefix: "transformer", classes: classes!("T5"), heads: HEADS, unused },
     Architecture { model_type: "mt5", prefix: "transformer", classes: classes!("MT5"), heads: HEADS, unused },
+    Architecture {
+        model_type: "umt5",
+        prefix: "transformer",
+        classes: classes!("UMT5"),
+        heads: HEADS,
+        unused,
+    },
 ];
 
 /// The table of words under its other names; a table that cross-attention had in the first releases, and never used.
@@ -88,13 +95,28 @@ struct T5 {
     gated: bool,
     buckets: usize,
     farthest: usize,
+    /// Whether each layer has a bias of its own.
+    each: bool,
     /// Whether the table of words is the output layer, too.
     tied: bool,
 }
 
+/// Tokens that see each other, and the bias between them.
+struct Sight {
+    queries: Val,
+    keys: Val,
+    /// What hides some of them.
+    hidden: Val,
+    /// Whether what is behind a query has buckets of its own.
+    both_ways: bool,
+    /// The bias of the layer before.
+    bias: Option<Val>,
+}
+
 impl T5 {
     fn of(config: &Config) -> Result<Self> {
-        let multilingual = config.model_type() == Some("mt5");
+        let each = config.model_type() == Some("umt5");
+        let multilingual = each || config.model_type() == Some("mt5");
         if config.flag("tie_encoder_decoder", false)? {
             return Ok(config.unsupported("tie_encoder_decoder")?);
         }
@@ -117,15 +139,22 @@ impl T5 {
             gated: config.flag("is_gated_act", gated)?,
             buckets: config.size(&["relative_attention_num_buckets"], 32)?,
             farthest: config.size(&["relative_attention_max_distance"], 128)?,
-            tied: config.flag("tie_word_embeddings", !multilingual)?,
+            each,
+            tied: config.flag("tie_word_embeddings", each || !multilingual)?,
         })
     }
 
-    /// The bias of a side by distances between queries and keys at these places, which its first layer has for all.
-    fn distances(&self, g: &mut Builder, w: &Weights, places: (Val, Val), both_ways: bool) -> Result<Val> {
-        let shape = [self.buckets, self.heads];
-        let table = g.weight_of(w, "block.0.layer.0.SelfAttention.relative_attention_bias.weight", &shape)?;
-        bucket_bias(g, table, places, Buckets { count: self.buckets, longest: self.farthest, both_ways })
+    /// The bias of a layer's own attention `w`: that of the layer before, where the first has it for all.
+    fn bias(&self, g: &mut Builder, w: &Weights, sight: &mut Sight) -> Result<Val> {
+        if let (Some(bias), false) = (sight.bias, self.each) {
+            return Ok(bias);
+        }
+        let table = g.weight_of(w, "relative_attention_bias.weight", &[self.buckets, self.heads])?;
+        let buckets = Buckets { count: self.buckets, longest: self.farthest, both_ways: sight.both_ways };
+        let bias = bucket_bias(g, table, (sight.queries, sight.keys), buckets)?;
+        let bias = g.add(bias, sight.hidden)?;
+        sight.bias = Some(bias);
+        Ok(bias)
     }
 
     /// The encoder's states, as rows, for `ids` and the mask of their padding.
@@ -133,8 +162,7 @@ impl T5 {
         let w = m.base.at("encoder");
         let padding = padding_bias(g, mask)?;
         let places = g.positions(&rows.sequence)?;
-        let bias = self.distances(g, &w, (places, places), true)?;
-        let bias = g.add(bias, padding)?;
+        let mut sight = Sight { queries: places, keys: places, hidden: padding, both_ways: true, bias: None };
         let mut x = embed(g, m, "encoder", ids)?;
         for layer in 0..self.layers {
             let w = w.at(format_args!("block.{layer}"));
@@ -143,7 +171,8 @@ impl T5 {
             let queries = self.projected(g, &own, "q", y, rows)?;
             let keys = self.projected(g, &own, "k", y, rows)?;
             let values = self.projected(g, &own, "v", y, rows)?;
-            x = self.attended(g, &own, [queries, keys, values], Some(bias), x)?;
+            let bias = self.bias(g, &own, &mut sight)?;
+            x = attended(g, &own, [queries, keys, values], Some(bias), x)?;
             x = self.feed_forward(g, &w.at("layer.1"), x)?;
         }
         let hidden = rms_norm(g, &w.at("final_layer_norm"), x, self.epsilon)?;
@@ -156,9 +185,8 @@ impl T5 {
         let places = d.places(g)?;
         let keys = d.keys(g);
         let keys = g.positions(&keys)?;
-        let bias = self.distances(g, &w, (places, keys), false)?;
-        let causal = d.causal_bias(g, places)?;
-        let bias = g.add(bias, causal)?;
+        let hidden = d.causal_bias(g, places)?;
+        let mut sight = Sight { queries: places, keys, hidden, both_ways: false, bias: None };
         let mut x = embed(g, m, "decoder", d.ids)?;
         for layer in 0..self.decoder_layers {
             let w = w.at(format_args!("block.{layer}"));
@@ -168,7 +196,8 @@ impl T5 {
             let keys = self.projected(g, &own, "k", y, &d.rows)?;
             let values = self.projected(g, &own, "v", y, &d.rows)?;
             let [keys, values] = d.own(g, layer, [keys, values])?;
-            x = self.attended(g, &own, [queries, keys, values], Some(bias), x)?;
+            let bias = self.bias(g, &own, &mut sight)?;
+            x = attended(g, &own, [queries, keys, values], Some(bias), x)?;
 
             let other = w.at("layer.1.EncDecAttention");
             let y = rms_norm(g, &w.at("layer.1.layer_norm"), x, self.epsilon)?;
@@ -177,7 +206,7 @@ impl T5 {
                 let keys = self.projected(g, &other, "k", states, rows)?;
                 Ok([keys, self.projected(g, &other, "v", states, rows)?])
             })?;
-            x = self.attended(g, &other, [queries, keys, values], d.encoded.bias, x)?;
+            x = attended(g, &other, [queries, keys, values], d.encoded.bias, x)?;
             x = self.feed_forward(g, &w.at("layer.2"), x)?;
         }
         Ok(rms_norm(g, &w.at("final_layer_norm"), x, self.epsilon)?)
@@ -194,21 +223,6 @@ impl T5 {
         }
         let x = linear(g, &w, x)?;
         Ok(split_heads(g, x, rows, self.heads)?)
-    }
-
-    /// Attention, added to what was before it.
-    fn attended(
-        &self,
-        g: &mut Builder,
-        w: &Weights,
-        [q, k, v]: [Val; 3],
-        bias: Option<Val>,
-        x: Val,
-    ) -> Result<Val> {
-        let y = attention(g, q, k, v, Scores { bias, ..Scores::default() })?;
-        let y = join_heads(g, y)?;
-        let y = linear(g, &w.at("o"), y)?;
-        Ok(g.add(x, y)?)
     }
 
     fn feed_forward(&self, g: &mut Builder, w: &Weights, x: Val) -> Result<Val> {
@@ -239,6 +253,14 @@ impl T5 {
         let table = table(g, m, "decoder")?;
         Ok(g.gemm(x, table, None)?)
     }
+}
+
+/// Attention, added to what was before it.
+fn attended(g: &mut Builder, w: &Weights, [q, k, v]: [Val; 3], bias: Option<Val>, x: Val) -> Result<Val> {
+    let y = attention(g, q, k, v, Scores { bias, ..Scores::default() })?;
+    let y = join_heads(g, y)?;
+    let y = linear(g, &w.at("o"), y)?;
+    Ok(g.add(x, y)?)
 }
 
 /// The table of words: one for both sides, under whichever name the checkpoint kept it.
@@ -333,4 +355,107 @@ fn decoder_part(g: &mut Builder, m: &Model<'_>, run: Run) -> Result<Outputs> {
     let logits = t5.words(g, m, x)?;
     let logits = unfold_rows(g, logits, &d.rows)?;
     d.outputs(g, "logits", logits)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{built, faces, part};
+    use crate::testing::{Checkpoint, count};
+
+    /// Width 6, two heads of 4, one layer on each side.
+    fn checkpoint() -> Checkpoint {
+        let mut c = Checkpoint::default();
+        c.bare("shared", &[11, 6]);
+        for (side, attentions) in
+            [("encoder", &["SelfAttention"][..]), ("decoder", &["SelfAttention", "EncDecAttention"])]
+        {
+            let block = format!("{side}.block.0.layer");
+            for (at, attention) in attentions.iter().enumerate() {
+                for name in ["q", "k", "v"] {
+                    c.bare(format_args!("{block}.{at}.{attention}.{name}"), &[8, 6]);
+                }
+                c.bare(format_args!("{block}.{at}.{attention}.o"), &[6, 8]);
+                c.bare(format_args!("{block}.{at}.layer_norm"), &[6]);
+            }
+            let last = attentions.len();
+            c.bare(format_args!("{block}.{last}.DenseReluDense.wi"), &[10, 6]);
+            c.bare(format_args!("{block}.{last}.DenseReluDense.wo"), &[6, 10]);
+            c.bare(format_args!("{block}.{last}.layer_norm"), &[6]);
+            c.bare(format_args!("{block}.0.SelfAttention.relative_attention_bias"), &[32, 2]);
+            c.bare(format_args!("{side}.final_layer_norm"), &[6]);
+        }
+        c
+    }
+
+    fn config(more: &Value) -> Value {
+        let mut config =
+            json!({"model_type": "t5", "num_layers": 1, "num_heads": 2, "d_kv": 4, "d_model": 6});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        config
+    }
+
+    const GENERATION: &str = "T5ForConditionalGeneration";
+
+    #[test]
+    fn parts_have_the_faces_that_clients_know() {
+        let model = built(&checkpoint(), &config(&json!({})), GENERATION, true).unwrap();
+        let next = part(&model, "decoder_with_past_model");
+        let inputs = [
+            "encoder_attention_mask[batch_size,encoder_sequence_length]",
+            "input_ids[batch_size,decoder_sequence_length]",
+            "past_key_values.0.decoder.key[batch_size,2,past_decoder_sequence_length,4]",
+            "past_key_values.0.decoder.value[batch_size,2,past_decoder_sequence_length,4]",
+            "past_key_values.0.encoder.key[batch_size,2,encoder_sequence_length,4]",
+            "past_key_values.0.encoder.value[batch_size,2,encoder_sequence_length,4]",
+        ];
+        assert_eq!(faces(next, &next.inputs), inputs);
+        let outputs = [
+            "logits[batch_size,decoder_sequence_length,11]",
+            "present.0.decoder.key[batch_size,2,past_decoder_sequence_length + decoder_sequence_length,4]",
+            "present.0.decoder.value[batch_size,2,past_decoder_sequence_length + decoder_sequence_length,4]",
+        ];
+        assert_eq!(faces(next, &next.outputs), outputs);
+        let merged = part(&model, "decoder_model_merged");
+        let mut all = inputs.to_vec();
+        all.insert(2, "encoder_hidden_states[batch_size,encoder_sequence_length,6]");
+        all.push("use_cache_branch[1]");
+        assert_eq!(faces(merged, &merged.inputs), all);
+        assert_eq!(faces(merged, &merged.outputs[..3]), outputs);
+        let names: Vec<_> = merged.outputs[3..].iter().map(|&val| merged.value(val).name.as_str()).collect();
+        assert_eq!(names, ["present.0.encoder.key", "present.0.encoder.value"]);
+        assert_eq!(count(merged, "If"), 1, "one for each layer");
+    }
+
+    #[test]
+    fn without_a_cache_there_is_nothing_to_keep() {
+        let model = built(&checkpoint(), &config(&json!({})), GENERATION, false).unwrap();
+        assert_eq!(
+            model.graphs.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["encoder_model", "decoder_model"]
+        );
+        let decoder = part(&model, "decoder_model");
+        assert_eq!(faces(decoder, &decoder.outputs), ["logits[batch_size,decoder_sequence_length,11]"]);
+    }
+
+    #[test]
+    fn heads_and_widths_are_looked_for() {
+        let said = |more: &Value, class: &str| {
+            built(&checkpoint(), &config(more), class, true).unwrap_err().to_string()
+        };
+        let error = said(&json!({"tie_word_embeddings": false}), GENERATION);
+        assert!(error.contains("\"lm_head.weight\""), "{error}");
+        let error = said(&json!({}), "T5ForTokenClassification");
+        assert!(error.contains("\"classifier.weight\""), "{error}");
+        let error = said(&json!({"d_kv": 3}), GENERATION);
+        assert!(error.contains("SelfAttention.q.weight") && error.contains("[6, 6]"), "{error}");
+        let error = said(&json!({"num_layers": 4_000_000}), GENERATION);
+        assert!(error.contains("encoder.block.1.layer.0"), "{error}");
+        let error = said(&json!({"tie_encoder_decoder": true}), GENERATION);
+        assert!(error.contains("`tie_encoder_decoder`"), "{error}");
+        // The encoder alone leaves the decoder out.
+        let alone = built(&checkpoint(), &config(&json!({})), "T5EncoderModel", true).unwrap();
+        assert!(alone.tally.ignored > 0 && alone.left_out.is_empty());
+    }
 }

@@ -1,7 +1,7 @@
 //! Vision Transformer (Dosovitskiy et al., 2020), and DeiT (Touvron et al., 2020), which has a second token in front, for what it
 //! learned from a teacher.
 
-use zoo_graph::{Builder, Val};
+use zoo_graph::{Builder, Val, Weights};
 
 use super::encoder::{Layers, Names};
 use super::heads::{features, output, reconstruction};
@@ -106,13 +106,13 @@ fn model(g: &mut Builder, m: &Model<'_>, before: &[&str]) -> Result<Outputs> {
 }
 
 /// The first token through a dense layer and a nonlinearity: `[batch, width]`.
-fn pooled(g: &mut Builder, m: &Model<'_>, w: &zoo_graph::Weights, x: &Patches) -> Result<Val> {
+fn pooled(g: &mut Builder, m: &Model<'_>, w: &Weights, x: &Patches) -> Result<Val> {
     let first = x.token(g, 0)?;
     let y = linear(g, w, first)?;
     activate_by_name(g, m.config.word(&["pooler_act"], "tanh")?, y)
 }
 
-/// The mean of what two heads say, each about its token. The library's class gives both as well.
+/// The mean of what two heads say, each about its token.
 fn with_teacher(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let x = encoded(g, m, DISTILLED, Some(2))?;
     let class = x.token(g, 0)?;

@@ -123,3 +123,42 @@ impl Heard {
         Ok((weighted_layers(g, &m.top, &self.before)?, self.rows))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Checkpoint;
+    use crate::transformers::seq2seq::testing::{built, faces, part};
+
+    #[test]
+    fn frames_are_counted_as_convolutions_leave_them() {
+        let mut c = Checkpoint::default();
+        c.bare("wav2vec2.feature_extractor.conv_layers.0.conv", &[4, 1, 10]);
+        c.layer("wav2vec2.feature_extractor.conv_layers.0.layer_norm", &[4]);
+        c.layer("wav2vec2.feature_projection.layer_norm", &[4])
+            .layer("wav2vec2.feature_projection.projection", &[6, 4]);
+        let places = "wav2vec2.encoder.pos_conv_embed.conv";
+        c.tensor(format_args!("{places}.parametrizations.weight.original0"), &[1, 1, 4]);
+        c.tensor(format_args!("{places}.parametrizations.weight.original1"), &[6, 3, 4]);
+        c.tensor(format_args!("{places}.bias"), &[6]);
+        c.layer("wav2vec2.encoder.layer_norm", &[6]).layer("lm_head", &[5, 6]);
+        c.tensor("wav2vec2.masked_spec_embed", &[6]);
+        let mut config = json!({
+            "model_type": "wav2vec2", "num_hidden_layers": 0, "conv_kernel": [10], "conv_stride": [5],
+            "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2,
+        });
+        let model = built(&c, &config, "Wav2Vec2ForCTC", true).unwrap();
+        let graph = part(&model, "model");
+        assert_eq!(faces(graph, &graph.inputs), ["input_values[batch_size,sequence_length]"]);
+        assert_eq!(
+            faces(graph, &graph.outputs),
+            ["logits[batch_size,floor((sequence_length - 10)/5) + 1,5]"]
+        );
+        let error = built(&c, &config, "Wav2Vec2ForXVector", true).unwrap_err().to_string();
+        assert!(error.contains("\"projector.weight\""), "{error}");
+        config["num_conv_pos_embedding_groups"] = json!(3);
+        let error = built(&c, &config, "Wav2Vec2ForCTC", true).unwrap_err().to_string();
+        assert!(error.contains("`num_conv_pos_embedding_groups` = 3"), "{error}");
+    }
+}

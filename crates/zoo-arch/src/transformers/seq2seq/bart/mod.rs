@@ -133,3 +133,89 @@ fn question_answering(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let (_, x, rows) = through_both(g, m)?;
     spans(g, &m.top.at("qa_outputs"), x, &rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use zoo_graph::graph::{Graph, Source};
+
+    use super::super::testing::{built, part};
+    use crate::testing::{Checkpoint, count};
+
+    /// Width 6, one layer on each side, no norm of words and no places.
+    fn checkpoint(words: &str) -> Checkpoint {
+        let mut c = Checkpoint::default();
+        c.bare(words, &[11, 6]);
+        for (side, attentions) in
+            [("encoder", &["self_attn"][..]), ("decoder", &["self_attn", "encoder_attn"])]
+        {
+            let layer = format!("model.{side}.layers.0");
+            for attention in attentions {
+                for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                    c.layer(format_args!("{layer}.{attention}.{name}"), &[6, 6]);
+                }
+                c.layer(format_args!("{layer}.{attention}_layer_norm"), &[6]);
+            }
+            c.layer(format_args!("{layer}.fc1"), &[10, 6]).layer(format_args!("{layer}.fc2"), &[6, 10]);
+            c.layer(format_args!("{layer}.final_layer_norm"), &[6]);
+        }
+        c
+    }
+
+    fn config(model_type: &str) -> Value {
+        json!({
+            "model_type": model_type, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
+            "decoder_attention_heads": 3, "max_position_embeddings": 7,
+        })
+    }
+
+    /// The tensors that are not the checkpoint's, by name and shape.
+    fn made(graph: &Graph) -> Vec<(&str, Vec<usize>)> {
+        let made = |value: &zoo_graph::graph::Value| {
+            matches!(&value.source, Source::Weight(_)) && !value.name.contains("layers")
+        };
+        let all = graph.values().map(|(_, value)| value).filter(|value| made(value));
+        all.filter(|value| value.name.contains("positions"))
+            .map(|v| (v.name.as_str(), v.sizes().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn places_are_computed_where_the_checkpoint_lacks_them() {
+        let c = checkpoint("model.shared");
+        let model = built(&c, &config("marian"), "MarianMTModel", true).unwrap();
+        let decoder = part(&model, "decoder_model");
+        assert_eq!(made(decoder), [("embed_positions.weight", vec![7, 6])]);
+        let mut with = c.clone();
+        with.bare("model.encoder.embed_positions", &[7, 6]).bare("model.decoder.embed_positions", &[7, 6]);
+        let model = built(&with, &config("marian"), "MarianMTModel", true).unwrap();
+        let decoder = part(&model, "decoder_model");
+        assert_eq!(made(decoder), [("model.decoder.embed_positions.weight", vec![7, 6])]);
+        let mut config = config("marian");
+        config["max_position_embeddings"] = json!(1 << 30);
+        let error = built(&c, &config, "MarianMTModel", true).unwrap_err().to_string();
+        assert!(error.contains("a table of 1073741824 places of 6 features"), "{error}");
+    }
+
+    #[test]
+    fn words_have_one_table_under_any_name() {
+        for name in ["model.shared", "model.decoder.embed_tokens", "model.encoder.embed_tokens"] {
+            let model = built(&checkpoint(name), &config("marian"), "MarianMTModel", true).unwrap();
+            assert_eq!(count(part(&model, "decoder_model"), "Gemm"), 11, "{name}");
+        }
+        let mut apart = config("marian");
+        apart["share_encoder_decoder_embeddings"] = json!(false);
+        let error =
+            built(&checkpoint("model.decoder.embed_tokens"), &apart, "MarianMTModel", true).unwrap_err();
+        assert!(error.to_string().contains("\"model.encoder.embed_tokens.weight\""), "{error}");
+    }
+
+    #[test]
+    fn heads_share_the_width_evenly() {
+        let mut config = config("marian");
+        config["decoder_attention_heads"] = json!(4);
+        let error =
+            built(&checkpoint("model.shared"), &config, "MarianMTModel", true).unwrap_err().to_string();
+        assert!(error.contains("4 heads of the width 6"), "{error}");
+    }
+}

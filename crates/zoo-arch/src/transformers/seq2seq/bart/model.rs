@@ -10,6 +10,7 @@ use crate::transformers::{Model, Result};
 
 /// What the configuration says.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub(super) struct Bart {
     encoder: Stack,
     pub(super) decoder: Stack,
@@ -91,17 +92,17 @@ impl Bart {
 
     /// The words behind tokens, as rows.
     pub(super) fn words(&self, g: &mut Builder, m: &Model<'_>, x: Val) -> Result<Val> {
-        let table = match self.tied {
-            true => {
-                m.top.at("lm_head").ignore(|_| true);
-                g.weight(&m.base, table_name(m, "decoder", self.shared))?
-            }
-            false => g.weight(&m.top, "lm_head.weight")?,
+        let table = if self.tied {
+            m.top.at("lm_head").ignore(|_| true);
+            g.weight(&m.base, table_name(m, "decoder", self.shared))?
+        } else {
+            g.weight(&m.top, "lm_head.weight")?
         };
         let count = g.size(table, 0)?;
-        let bias = match m.top.has("final_logits_bias") {
-            true => Some(g.weight_as(&m.top, "final_logits_bias", &[count])?),
-            false => None,
+        let bias = if m.top.has("final_logits_bias") {
+            Some(g.weight_as(&m.top, "final_logits_bias", &[count])?)
+        } else {
+            None
         };
         Ok(g.gemm(x, table, bias)?)
     }
@@ -118,10 +119,7 @@ impl Bart {
         let places = self.positions.of(g, &w.at("embed_positions"), m.config, at)?;
         let x = g.add(x, places)?;
         let x = fold_rows(g, x)?;
-        match self.embedding_norm {
-            true => Ok(layer_norm(g, &w.at("layernorm_embedding"), x, EPSILON)?),
-            false => Ok(x),
-        }
+        Ok(if self.embedding_norm { layer_norm(g, &w.at("layernorm_embedding"), x, EPSILON)? } else { x })
     }
 }
 

@@ -129,19 +129,30 @@ fn whole(frequencies: &[f32], padding: i64, place: usize, feature: usize, width:
 mod tests {
     use super::*;
 
+    fn bits(values: impl IntoIterator<Item = f32>) -> Vec<u32> {
+        values.into_iter().map(f32::to_bits).collect()
+    }
+
     #[test]
     fn sines_come_before_cosines() {
-        assert_eq!([0, 1, 2, 3, 4].map(|feature| halved(0, feature, 5)), [0.0, 0.0, 0.0, 1.0, 1.0]);
-        assert_eq!(halved(3, 1, 4).to_bits(), ((3.0_f64 / 100.0).sin() as f32).to_bits());
-        assert_eq!(halved(3, 3, 4).to_bits(), ((3.0_f64 / 100.0).cos() as f32).to_bits());
+        assert_eq!(bits((0..5).map(|feature| halved(0, feature, 5))), bits([0.0, 0.0, 0.0, 1.0, 1.0]));
+        let angle = 3.0_f64 / 100.0;
+        assert_eq!(bits([halved(3, 1, 4), halved(3, 3, 4)]), bits([angle.sin() as f32, angle.cos() as f32]));
+    }
+
+    #[test]
+    fn the_place_of_padding_is_nothing() {
         let frequencies = frequencies(6);
-        assert_eq!((frequencies.len(), frequencies[0]), (3, 1.0));
         assert!((frequencies[1] - 0.01).abs() < 1e-8 && (frequencies[2] - 1e-4).abs() < 1e-10);
-        let row = |place| [0, 2, 3, 5].map(|feature| whole(&frequencies, 1, place, feature, 6));
-        assert_eq!((row(0), row(1)), ([0.0, 0.0, 1.0, 1.0], [0.0; 4]));
+        let row = |place| bits([0, 2, 3, 5].map(|feature| whole(&frequencies, 1, place, feature, 6)));
+        assert_eq!((row(0), row(1)), (bits([0.0, 0.0, 1.0, 1.0]), bits([0.0; 4])));
+        assert_eq!(row(2)[0], 2_f32.sin().to_bits());
+    }
+
+    #[test]
+    fn tables_are_bounded_before_they_are_made() {
         assert!(
             bounded(1026, 4096).is_ok() && bounded(1 << 31, 1024).is_err() && bounded(2, usize::MAX).is_err()
         );
-        assert_eq!(row(2)[0].to_bits(), 2_f32.sin().to_bits());
     }
 }
