@@ -13,7 +13,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Ok(tokenizer) = zoo_run::text::Tokenizer::from_folder(dir.path())
-        && let Ok(encoded) = tokenizer.encode("a text, not long", Some("and its pair"), zoo_run::text::Cut::Longest(8))
+        && let Ok(encoded) =
+            tokenizer.encode("a text, not long", Some("and its pair"), zoo_run::text::Cut::Longest(8))
     {
         let _ = tokenizer.decode(&encoded.ids, true);
     }

@@ -25,7 +25,8 @@ pub(crate) fn slice(tensor: &Tensor, start: usize, count: usize) -> Option<Vec<f
 /// Probabilities that sum to 1.
 pub(crate) fn softmax(scores: &[f32]) -> Vec<f64> {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f64> = scores.iter().map(|&score| (f64::from(score) - f64::from(largest)).exp()).collect();
+    let powers: Vec<f64> =
+        scores.iter().map(|&score| (f64::from(score) - f64::from(largest)).exp()).collect();
     let sum: f64 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
 }

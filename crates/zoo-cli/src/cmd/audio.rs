@@ -40,8 +40,10 @@ pub(super) async fn run(
             }
             (_, Graphs::One(path)) => {
                 if asked.writing.any() {
-                    return Err(Failure::usage("this model hears letter by letter, and writes nothing by choice")
-                        .hint("leave out --max-new-tokens, --temperature, --top-k and --top-p"));
+                    return Err(Failure::usage(
+                        "this model hears letter by letter, and writes nothing by choice",
+                    )
+                    .hint("leave out --max-new-tokens, --temperature, --top-k and --top-p"));
                 }
                 let vocabulary = CtcVocabulary::from_folder(&language.files)?;
                 let (mut runner, loading) = loader.load(path)?;
@@ -52,7 +54,8 @@ pub(super) async fn run(
                     let text = spell(runner.as_mut(), &settings, &vocabulary, sound)?;
                     let name = (sounds.len() > 1).then(|| sound.name().to_owned());
                     grid.row(name.into_iter().chain([text.clone()]));
-                    results.push(json!({ "sound": sound.name(), "seconds": sound.seconds(), "written": text }));
+                    results
+                        .push(json!({ "sound": sound.name(), "seconds": sound.seconds(), "written": text }));
                 }
                 Ok(told(runner.engine(), results.into(), Some(grid), loading, began))
             }

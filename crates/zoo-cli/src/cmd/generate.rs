@@ -45,7 +45,10 @@ impl Wishes {
 
     /// Whether anything is said of how tokens are chosen.
     pub(super) fn any(&self) -> bool {
-        self.max_new_tokens.is_some() || self.temperature.is_some() || self.top_k.is_some() || self.top_p.is_some()
+        self.max_new_tokens.is_some()
+            || self.temperature.is_some()
+            || self.top_k.is_some()
+            || self.top_p.is_some()
     }
 
     /// Puts them before what the model's files say.
@@ -196,17 +199,26 @@ fn load(language: &Language, loader: &Loader) -> Result<(Writer, String, Duratio
 /// An encoder and a decoder, the engine's name, and how long its library took to start.
 pub(super) fn seq2seq(graphs: &Graphs, loader: &Loader) -> Result<(Seq2SeqModel, String, Duration)> {
     let Graphs::Two { encoder, decoder, with_past } = graphs else {
-        return Err(Failure::new(Exit::Refused, "an encoder and a decoder are needed, and there is one graph"));
+        return Err(Failure::new(
+            Exit::Refused,
+            "an encoder and a decoder are needed, and there is one graph",
+        ));
     };
     let (encoder, starting) = loader.load_ort(encoder)?;
     let engine = encoder.engine().to_owned();
     let (decoder, _) = loader.load_ort(decoder)?;
-    let with_past = with_past.as_ref().map(|path| loader.load_ort(path)).transpose()?.map(|(runner, _)| runner);
+    let with_past =
+        with_past.as_ref().map(|path| loader.load_ort(path)).transpose()?.map(|(runner, _)| runner);
     Ok((Seq2SeqModel::new(encoder, decoder, with_past)?, engine, starting))
 }
 
 /// The tokens of a text to be written on, or about. An empty text to be written on begins with the token for that.
-fn prompt(tokenizer: &Tokenizer, text: &str, settings: &GenerationSettings, writer: &Writer) -> Result<Vec<i64>> {
+fn prompt(
+    tokenizer: &Tokenizer,
+    text: &str,
+    settings: &GenerationSettings,
+    writer: &Writer,
+) -> Result<Vec<i64>> {
     let cut = match (writer, tokenizer.max_length()) {
         (Writer::Seq2Seq(_), Some(most)) => Cut::Longest(most),
         _ => Cut::Never,
@@ -245,8 +257,9 @@ pub(super) fn beams(settings: &GenerationSettings) -> Vec<String> {
 
 /// What is worth telling about an end.
 fn why(written: &Generated, positions: Option<usize>) -> Option<String> {
-    (written.end == End::Full)
-        .then(|| format!("the network sees {} tokens, and that is where it ended", positions.unwrap_or_default()))
+    (written.end == End::Full).then(|| {
+        format!("the network sees {} tokens, and that is where it ended", positions.unwrap_or_default())
+    })
 }
 
 pub(super) fn speed(prompt: &[i64], written: &Generated) -> String {

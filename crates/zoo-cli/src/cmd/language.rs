@@ -108,7 +108,11 @@ impl TextTask {
 pub(super) enum Graphs {
     One(PathBuf),
     /// What reads, and what writes: its first step, and all others.
-    Two { encoder: PathBuf, decoder: PathBuf, with_past: Option<PathBuf> },
+    Two {
+        encoder: PathBuf,
+        decoder: PathBuf,
+        with_past: Option<PathBuf>,
+    },
 }
 
 /// A model of texts or sounds.
@@ -190,7 +194,8 @@ fn only_in(folder: &Path) -> Result<PathBuf> {
         return Ok(usual);
     }
     let entries = zoo_core::fs::list_dir(folder)?;
-    let mut graphs: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| is_graph(path)).collect();
+    let mut graphs: Vec<PathBuf> =
+        entries.into_iter().map(|entry| entry.path()).filter(|path| is_graph(path)).collect();
     graphs.sort();
     match graphs.as_slice() {
         [one] => Ok(one.clone()),

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use zoo_run::Runner;
 use zoo_run::image::{self, Recipe};
 use zoo_run::text::{
-    Answer, CAPTION, Class, Features, Fill, Grouping, HYPOTHESIS, SentenceSettings, Span, TextModel, Tokenizer,
+    Answer, CAPTION, Class, Features, Fill, Grouping, HYPOTHESIS, SentenceSettings, Span, TextModel,
+    Tokenizer,
 };
 
 use crate::args::{Purpose, Run};
@@ -54,8 +55,10 @@ impl Asked {
             must_exist(path)?;
         }
         if args.out.is_some() || args.save.is_some() || args.expect.is_some() {
-            return Err(Failure::usage("texts and sounds have answers, and no outputs to be saved or compared")
-                .hint("feed tensors with --input for that"));
+            return Err(Failure::usage(
+                "texts and sounds have answers, and no outputs to be saved or compared",
+            )
+            .hint("feed tensors with --input for that"));
         }
         let labels = match &pictures.labels {
             None => Vec::new(),
@@ -81,8 +84,8 @@ impl Asked {
     /// Fails for what a task lacks, and for options that would mean nothing for it.
     fn check(&self, task: TextTask) -> Result<()> {
         use TextTask::{
-            AudioClassification, FillMask, QuestionAnswering, Speech, Text2Text, TextClassification, TextGeneration,
-            ZeroShot, ZeroShotImage,
+            AudioClassification, FillMask, QuestionAnswering, Speech, Text2Text, TextClassification,
+            TextGeneration, ZeroShot, ZeroShotImage,
         };
         let name = task.name();
         let lacks = |what: &str, option: &str| {
@@ -108,7 +111,15 @@ impl Asked {
             return lacks("labels to choose from", "--labels A,B");
         }
         let writes = matches!(task, TextGeneration | Text2Text | Speech);
-        let chooses = matches!(task, TextClassification | FillMask | QuestionAnswering | AudioClassification | ZeroShot | ZeroShotImage);
+        let chooses = matches!(
+            task,
+            TextClassification
+                | FillMask
+                | QuestionAnswering
+                | AudioClassification
+                | ZeroShot
+                | ZeroShotImage
+        );
         let given = [
             ("--text-pair", self.pair.is_some() && task != TextClassification),
             ("--context", self.context.is_some() && task != QuestionAnswering),
@@ -160,7 +171,9 @@ pub(super) async fn run(args: &Run, app: &App) -> Result<Exit> {
         None => None,
         Some(Purpose::Text(task)) => Some(task),
         Some(Purpose::Picture(task)) => {
-            return Err(Failure::usage(format!("`{task}` is a task of pictures")).hint("give a picture with --image"));
+            return Err(
+                Failure::usage(format!("`{task}` is a task of pictures")).hint("give a picture with --image")
+            );
         }
     };
     let loader = Loader::new(args.engine, &app.settings)?;
@@ -175,7 +188,9 @@ pub(super) async fn run(args: &Run, app: &App) -> Result<Exit> {
     let name = language.name.clone();
     let told = match task {
         TextTask::TextGeneration | TextTask::Text2Text => generate::run(language, asked, loader, app).await?,
-        TextTask::Speech | TextTask::AudioClassification => audio::run(task, language, asked, loader, app).await?,
+        TextTask::Speech | TextTask::AudioClassification => {
+            audio::run(task, language, asked, loader, app).await?
+        }
         task => blocking(move || answer(task, &language, &asked, &loader)).await?,
     };
     if app.out.is_json() {
@@ -255,7 +270,9 @@ fn answer(task: TextTask, language: &Language, asked: &Asked, loader: &Loader) -
             let pairs: Vec<_> = texts.iter().map(|text| (*text, asked.pair.as_deref())).collect();
             classes(&texts, model.classify(&pairs, None)?, asked.top())
         }
-        TextTask::ZeroShot => classes(&texts, model.zero_shot(&texts, &labels, HYPOTHESIS, false)?, asked.top()),
+        TextTask::ZeroShot => {
+            classes(&texts, model.zero_shot(&texts, &labels, HYPOTHESIS, false)?, asked.top())
+        }
         TextTask::ZeroShotImage => {
             let pixels = pixels.ok_or_else(|| Failure::usage("there is no picture"))?;
             let captions: Vec<String> = if labels.is_empty() {
@@ -337,11 +354,17 @@ pub(super) fn classes(texts: &[&str], all: Vec<Vec<Class>>, top: usize) -> (Valu
 
 fn spans(texts: &[&str], all: &[Vec<Span>]) -> (Value, Grid) {
     let first = usize::from(texts.len() > 1);
-    let mut table = grid(texts, ["SCORE", "LABEL", "START", "END", "WORD"]).right([first, first + 2, first + 3]);
+    let mut table =
+        grid(texts, ["SCORE", "LABEL", "START", "END", "WORD"]).right([first, first + 2, first + 3]);
     for (place, spans) in all.iter().enumerate() {
         for span in spans {
-            let cells =
-                [format!("{:.4}", span.score), span.label.clone(), span.start.to_string(), span.end.to_string(), span.word.clone()];
+            let cells = [
+                format!("{:.4}", span.score),
+                span.label.clone(),
+                span.start.to_string(),
+                span.end.to_string(),
+                span.word.clone(),
+            ];
             row(&mut table, texts, place, cells);
         }
     }
@@ -354,12 +377,17 @@ fn answers(texts: &[&str], all: &[Vec<Answer>]) -> (Value, Grid) {
     let mut table = grid(texts, ["SCORE", "START", "END", "ANSWER"]).right(first..first + 3);
     for (place, answers) in all.iter().enumerate() {
         for answer in answers {
-            let cells =
-                [format!("{:.4}", answer.score), answer.start.to_string(), answer.end.to_string(), answer.answer.clone()];
+            let cells = [
+                format!("{:.4}", answer.score),
+                answer.start.to_string(),
+                answer.end.to_string(),
+                answer.answer.clone(),
+            ];
             row(&mut table, texts, place, cells);
         }
     }
-    let results = texts.iter().zip(all).map(|(text, answers)| json!({ "question": text, "answers": answers }));
+    let results =
+        texts.iter().zip(all).map(|(text, answers)| json!({ "question": text, "answers": answers }));
     (results.collect::<Vec<_>>().into(), table)
 }
 
@@ -369,7 +397,12 @@ fn fills(texts: &[&str], all: &[Vec<Vec<Fill>>]) -> (Value, Grid) {
     for (place, gaps) in all.iter().enumerate() {
         for (gap, fills) in gaps.iter().enumerate() {
             for fill in fills {
-                let cells = [(gap + 1).to_string(), format!("{:.4}", fill.score), fill.token.clone(), fill.text.clone()];
+                let cells = [
+                    (gap + 1).to_string(),
+                    format!("{:.4}", fill.score),
+                    fill.token.clone(),
+                    fill.text.clone(),
+                ];
                 row(&mut table, texts, place, cells);
             }
         }
@@ -404,7 +437,12 @@ fn features(texts: &[&str], all: &[Features]) -> (Value, Grid) {
     let first = usize::from(texts.len() > 1);
     let mut table = grid(texts, ["TOKENS", "WIDTH", "FIRST NUMBERS"]).right(first..first + 2);
     for (place, one) in all.iter().enumerate() {
-        row(&mut table, texts, place, [one.tokens.to_string(), one.width.to_string(), beginning(&one.values)]);
+        row(
+            &mut table,
+            texts,
+            place,
+            [one.tokens.to_string(), one.width.to_string(), beginning(&one.values)],
+        );
     }
     let results = texts.iter().zip(all).map(|(text, features)| json!({ "text": text, "features": features }));
     (results.collect::<Vec<_>>().into(), table)
@@ -450,7 +488,10 @@ mod tests {
             assert!(!message(|asked| asked.texts.clear(), task).is_empty(), "{task:?}");
         }
         let told = message(|_| {}, TextTask::QuestionAnswering);
-        assert!(told.starts_with("question-answering needs a context") && told.contains("--context"), "{told}");
+        assert!(
+            told.starts_with("question-answering needs a context") && told.contains("--context"),
+            "{told}"
+        );
         assert!(message(|_| {}, TextTask::ZeroShot).contains("--labels A,B"));
         assert!(message(|_| {}, TextTask::Speech).contains("--audio FILE.wav"));
         assert!(message(|_| {}, TextTask::ZeroShotImage).contains("--image FILE"));
@@ -479,7 +520,11 @@ mod tests {
     #[test]
     fn answers_are_tables() {
         let classes = |labels: [(&str, f64); 2]| -> Vec<Class> {
-            serde_json::from_value::<Vec<(String, f64)>>(json!(labels)).unwrap().into_iter().map(|(label, score)| Class::new(label, score)).collect()
+            serde_json::from_value::<Vec<(String, f64)>>(json!(labels))
+                .unwrap()
+                .into_iter()
+                .map(|(label, score)| Class::new(label, score))
+                .collect()
         };
         let all = vec![classes([("good", 0.75), ("bad", 0.25)]), classes([("bad", 0.5), ("good", 0.5)])];
         let (json, table) = super::classes(&["one text that is longer than what is shown", "two"], all, 1);
@@ -489,7 +534,8 @@ mod tests {
         one text that is longer than wh…  0.7500  good
         two                               0.5000  bad
         ");
-        let (json, table) = vectors(&["a", "b"], &[vec![3.0, 4.0], vec![4.0, 3.0]], &SentenceSettings::default());
+        let (json, table) =
+            vectors(&["a", "b"], &[vec![3.0, 4.0], vec![4.0, 3.0]], &SentenceSettings::default());
         assert!((json[0]["similarities"][1].as_f64().unwrap() - 0.96).abs() < 1e-9);
         insta::assert_snapshot!(table.draw(None), @r"
         TEXT  TO THE FIRST  WIDTH  FIRST NUMBERS

@@ -1,6 +1,6 @@
 //! TensorBundle, TensorFlow's checkpoint of version 2 and what a SavedModel keeps its variables in.
 //!
-//! `prefix.index` is a [`table`](super::table): under the empty key a header (how many shards, which byte order), then under each tensor's
+//! `prefix.index` is a [`table`]: under the empty key a header (how many shards, which byte order), then under each tensor's
 //! name its type, shape, shard, place and checksum. `prefix.data-00000-of-00002` and so on are the shards: bytes, densely, at any offset.
 //! Nothing says that a shard is only that: any file that holds tensors densely can be one, a safetensors file too.
 //! (TensorFlow's `core/util/tensor_bundle/tensor_bundle.cc` and `protobuf/tensor_bundle.proto`.)

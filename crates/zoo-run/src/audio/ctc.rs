@@ -26,7 +26,8 @@ impl CtcVocabulary {
     /// [`Error::Tokenizer`] if there is no vocabulary, or it is one of several languages; [`Error::Settings`] for files that are no
     /// JSON.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let refuse = |problem: &str| Error::Tokenizer { place: folder.to_owned(), problem: problem.to_owned() };
+        let refuse =
+            |problem: &str| Error::Tokenizer { place: folder.to_owned(), problem: problem.to_owned() };
         let path = folder.join("vocab.json");
         let Some(vocabulary) = files::read(&path, MAX_SETTINGS_BYTES)? else {
             return Err(refuse("there is no vocab.json with the letters"));
@@ -35,10 +36,13 @@ impl CtcVocabulary {
             serde_json::from_slice(&vocabulary).map_err(|error| Error::settings(&path, error.to_string()))?;
         let added = files::settings(&folder.join("added_tokens.json"))?;
         let settings = files::settings(&folder.join("tokenizer_config.json"))?.unwrap_or_default();
-        let entries = [Some(&vocabulary), added.as_ref()].into_iter().flatten().filter_map(Value::as_object).flatten();
+        let entries =
+            [Some(&vocabulary), added.as_ref()].into_iter().flatten().filter_map(Value::as_object).flatten();
         let mut letters = Vec::new();
         for (letter, id) in entries {
-            let id = id.as_u64().ok_or_else(|| refuse("vocab.json is of several languages, or its numbers are none"))?;
+            let id = id
+                .as_u64()
+                .ok_or_else(|| refuse("vocab.json is of several languages, or its numbers are none"))?;
             let place = usize::try_from(id).ok().filter(|place| *place < 1 << 20);
             let place = place.ok_or_else(|| refuse("vocab.json numbers a letter beyond a million"))?;
             if letters.len() <= place {
@@ -101,7 +105,11 @@ mod tests {
     fn read(vocabulary: &str, settings: &str) -> Result<CtcVocabulary> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in [("vocab.json", vocabulary), ("tokenizer_config.json", settings)] {
-            std::io::Write::write_all(&mut std::fs::File::create(dir.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+            std::io::Write::write_all(
+                &mut std::fs::File::create(dir.path().join(name)).unwrap(),
+                text.as_bytes(),
+            )
+            .unwrap();
         }
         CtcVocabulary::from_folder(dir.path())
     }
@@ -110,9 +118,11 @@ mod tests {
     fn equal_letters_in_a_row_are_one() {
         let plain = read(r#"{"<pad>": 0, "|": 1, "A": 2, "B": 3}"#, "{}").unwrap();
         assert_eq!(plain.decode(&[1, 2, 2, 0, 2, 3, 1, 1, 3, 9, 1]), "AAB B<unk>");
-        let other =
-            read(r#"{"-": 0, "_": 1, "A": 2}"#, r#"{"pad_token": "-", "word_delimiter_token": {"content": "_"}, "do_lower_case": true}"#)
-                .unwrap();
+        let other = read(
+            r#"{"-": 0, "_": 1, "A": 2}"#,
+            r#"{"pad_token": "-", "word_delimiter_token": {"content": "_"}, "do_lower_case": true}"#,
+        )
+        .unwrap();
         assert_eq!(other.decode(&[2, 0, 2, 1, 2]), "aa a");
     }
 
@@ -121,6 +131,11 @@ mod tests {
         assert!(read(r#"{"eng": {"a": 0}}"#, "{}").unwrap_err().to_string().contains("several languages"));
         assert!(read(r#"{"a": 4294967296}"#, "{}").unwrap_err().to_string().contains("beyond a million"));
         assert!(read("[", "{}").unwrap_err().to_string().contains("vocab.json"));
-        assert!(CtcVocabulary::from_folder(Path::new("no/such")).unwrap_err().to_string().contains("no vocab.json"));
+        assert!(
+            CtcVocabulary::from_folder(Path::new("no/such"))
+                .unwrap_err()
+                .to_string()
+                .contains("no vocab.json")
+        );
     }
 }

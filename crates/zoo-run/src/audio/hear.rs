@@ -8,12 +8,20 @@ use crate::text::{Apply, Class};
 use crate::{Error, Result, Runner, numbers};
 
 /// Runs a network on a sound, and gives its `logits`.
-fn logits(runner: &mut dyn Runner, settings: &AudioSettings, sound: &Sound, task: &'static str) -> Result<Tensor> {
+fn logits(
+    runner: &mut dyn Runner,
+    settings: &AudioSettings,
+    sound: &Sound,
+    task: &'static str,
+) -> Result<Tensor> {
     let inputs = vec![(settings.input().to_owned(), settings.features(sound)?)];
     let outputs = runner.run(&inputs)?;
     let names = outputs.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let found = outputs.into_iter().find(|(name, _)| name == "logits").map(|(_, tensor)| tensor);
-    found.ok_or_else(|| Error::Outputs { task, problem: format!("none is called \"logits\"; there are {names}") })
+    found.ok_or_else(|| Error::Outputs {
+        task,
+        problem: format!("none is called \"logits\"; there are {names}"),
+    })
 }
 
 /// All classes for a sound, best first. The graph's output is `logits`, `[1, classes]`.
@@ -34,7 +42,8 @@ pub fn classify(
         _ => None,
     };
     let scores = scores.ok_or_else(|| {
-        let problem = format!("\"logits\" is {} {:?}, and [1, classes] is needed", logits.dtype(), logits.shape());
+        let problem =
+            format!("\"logits\" is {} {:?}, and [1, classes] is needed", logits.dtype(), logits.shape());
         Error::Outputs { task: TASK, problem }
     })?;
     config.check_labels(TASK, scores.len())?;
@@ -58,7 +67,11 @@ pub fn spell(
     const TASK: &str = "automatic-speech-recognition";
     let logits = logits(runner, settings, sound, TASK)?;
     let refuse = || {
-        let problem = format!("\"logits\" is {} {:?}, and [1, steps, letters] is needed", logits.dtype(), logits.shape());
+        let problem = format!(
+            "\"logits\" is {} {:?}, and [1, steps, letters] is needed",
+            logits.dtype(),
+            logits.shape()
+        );
         Error::Outputs { task: TASK, problem }
     };
     let [1, steps, letters] = *logits.shape() else { return Err(refuse()) };

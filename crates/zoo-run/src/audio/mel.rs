@@ -46,7 +46,12 @@ pub(super) fn log_mel(samples: &[f32], sizes: MelSizes) -> Option<Vec<f32>> {
         transform.process(&mut input, &mut output).ok()?;
         let power: Vec<f64> = output.iter().map(realfft::num_complex::Complex::norm_sqr).collect();
         for (band, filter) in filters.iter().enumerate() {
-            let sum: f64 = filter.weights.iter().zip(power.get(filter.first..)?).map(|(weight, power)| weight * power).sum();
+            let sum: f64 = filter
+                .weights
+                .iter()
+                .zip(power.get(filter.first..)?)
+                .map(|(weight, power)| weight * power)
+                .sum();
             let level = sum.max(1e-10).log10();
             loudest = loudest.max(level);
             *out.get_mut(band * frames + at)? = level as f32;
@@ -61,7 +66,13 @@ pub(super) fn log_mel(samples: &[f32], sizes: MelSizes) -> Option<Vec<f32>> {
 /// The sample at a place; beyond the ends, the sound runs backwards.
 fn mirrored(samples: &[f32], place: i64) -> f32 {
     let last = samples.len() as i64 - 1;
-    let place = if place < 0 { -place } else if place > last { 2 * last - place } else { place };
+    let place = if place < 0 {
+        -place
+    } else if place > last {
+        2 * last - place
+    } else {
+        place
+    };
     usize::try_from(place).ok().and_then(|place| samples.get(place)).copied().unwrap_or_default()
 }
 
@@ -82,7 +93,8 @@ fn filters(sizes: MelSizes) -> Vec<Filter> {
             let (low, middle, high) = (corner(band), corner(band + 1), corner(band + 2));
             let weight = |bin: usize| {
                 let hertz = frequency(bin);
-                let triangle = ((hertz - low) / (middle - low)).min((high - hertz) / (high - middle)).max(0.0);
+                let triangle =
+                    ((hertz - low) / (middle - low)).min((high - hertz) / (high - middle)).max(0.0);
                 triangle * 2.0 / (high - low)
             };
             let first = (0..bins).find(|&bin| weight(bin) > 0.0).unwrap_or(0);
@@ -123,7 +135,8 @@ mod tests {
         let silence = log_mel(&[0.0; 16_000], WHISPER).unwrap();
         assert_eq!(silence.len(), 80 * 100);
         assert!(silence.iter().all(|level| (level + 1.5).abs() < 1e-6), "(-10 + 4) / 4");
-        let tone: Vec<f32> = (0..16_000).map(|at| (2.0 * PI * 1000.0 * f64::from(at) / 16_000.0).sin() as f32).collect();
+        let tone: Vec<f32> =
+            (0..16_000).map(|at| (2.0 * PI * 1000.0 * f64::from(at) / 16_000.0).sin() as f32).collect();
         let picture = log_mel(&tone, WHISPER).unwrap();
         let at = |band: usize| picture[band * 100 + 50];
         let loudest = (0..80).max_by(|&a, &b| at(a).total_cmp(&at(b))).unwrap();

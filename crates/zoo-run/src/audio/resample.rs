@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn a_tone_stays_the_same_tone() {
-        for (from, to) in [(44_100, 16_000), (8_000, 16_000), (48_000, 16_000), (16_000, 22_050), (16_001, 16_000)] {
+        for (from, to) in
+            [(44_100, 16_000), (8_000, 16_000), (48_000, 16_000), (16_000, 22_050), (16_001, 16_000)]
+        {
             let made = tone(from, 440.0, 0.2).at(to);
             let wanted = tone(to, 440.0, 0.2);
             assert!(made.samples().len().abs_diff(wanted.samples().len()) <= 1);
@@ -114,7 +116,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_heard_at_the_new_rate_goes() {
-        let loudest = tone(48_000, 11_000.0, 0.2).at(16_000).samples().iter().skip(100).take(2800).copied().fold(0.0, f32::max);
+        let loudest = tone(48_000, 11_000.0, 0.2)
+            .at(16_000)
+            .samples()
+            .iter()
+            .skip(100)
+            .take(2800)
+            .copied()
+            .fold(0.0, f32::max);
         assert!(loudest < 0.02, "{loudest}");
     }
 

@@ -51,17 +51,22 @@ impl AudioSettings {
     fn from_json(json: &Value) -> Result<Self, String> {
         let count = |key: &str, otherwise: u64| match json.get(key) {
             None | Some(Value::Null) => Ok(otherwise),
-            Some(value) => value.as_u64().filter(|count| *count > 0).ok_or_else(|| format!("{key} is {value}")),
+            Some(value) => {
+                value.as_u64().filter(|count| *count > 0).ok_or_else(|| format!("{key} is {value}"))
+            }
         };
         let flag = |key: &str, otherwise: bool| json.get(key).and_then(Value::as_bool).unwrap_or(otherwise);
-        let rate = u32::try_from(count("sampling_rate", 16_000)?).map_err(|_| "sampling_rate is too large".to_owned())?;
+        let rate = u32::try_from(count("sampling_rate", 16_000)?)
+            .map_err(|_| "sampling_rate is too large".to_owned())?;
         let name = json.get("feature_extractor_type").and_then(Value::as_str).unwrap_or_default();
         let kind = match name {
             // Older repositories do not name it.
             "Wav2Vec2FeatureExtractor" | "" => {
                 let size = count("feature_size", 1)?;
                 if size != 1 {
-                    return Err(format!("feature_size is {size}, and which extractor makes that is not said"));
+                    return Err(format!(
+                        "feature_size is {size}, and which extractor makes that is not said"
+                    ));
                 }
                 Kind::Samples { normalize: flag("do_normalize", true) }
             }
@@ -80,7 +85,12 @@ impl AudioSettings {
                 if samples > MAX_CHUNK {
                     return Err(format!("a chunk would have {samples} samples"));
                 }
-                Kind::LogMel { frame: size("n_fft", 400)?, hop: size("hop_length", 160)?, bands: size("feature_size", 80)?, samples }
+                Kind::LogMel {
+                    frame: size("n_fft", 400)?,
+                    hop: size("hop_length", 160)?,
+                    bands: size("feature_size", 80)?,
+                    samples,
+                }
             }
             other => return Err(format!("no extractor `{other}` is known")),
         };
@@ -121,7 +131,9 @@ impl AudioSettings {
             Kind::LogMel { frame, hop, bands, samples } => {
                 if sound.samples().len() > samples {
                     let (has, hears) = (sound.seconds(), samples as f64 / f64::from(self.rate));
-                    return Err(refuse(format!("it has {has:.1} seconds, and the network hears {hears:.0} at a time")));
+                    return Err(refuse(format!(
+                        "it has {has:.1} seconds, and the network hears {hears:.0} at a time"
+                    )));
                 }
                 let mut filled = sound.samples().to_vec();
                 filled.resize(samples, 0.0);
@@ -154,14 +166,21 @@ mod tests {
         let read = |json: Value| AudioSettings::from_json(&json);
         let plain = read(json!({"do_normalize": false, "sampling_rate": 8000})).unwrap();
         assert_eq!((plain.input(), plain.rate, plain.longest()), ("input_values", 8000, None));
-        let whisper = read(json!({"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 128})).unwrap();
+        let whisper =
+            read(json!({"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 128})).unwrap();
         assert_eq!((whisper.input(), whisper.longest()), ("input_features", Some(30.0)));
         for (bad, part) in [
             (json!({"feature_extractor_type": "ASTFeatureExtractor"}), "no extractor `ASTFeatureExtractor`"),
             (json!({"feature_size": 80}), "feature_size is 80"),
             (json!({"sampling_rate": 0}), "sampling_rate is 0"),
-            (json!({"feature_extractor_type": "WhisperFeatureExtractor", "chunk_length": 1_000_000}), "chunk_length is"),
-            (json!({"feature_extractor_type": "WhisperFeatureExtractor", "chunk_length": 60_000}), "would have"),
+            (
+                json!({"feature_extractor_type": "WhisperFeatureExtractor", "chunk_length": 1_000_000}),
+                "chunk_length is",
+            ),
+            (
+                json!({"feature_extractor_type": "WhisperFeatureExtractor", "chunk_length": 60_000}),
+                "would have",
+            ),
             (json!({"feature_extractor_type": "WhisperFeatureExtractor", "dither": 0.1}), "dither"),
         ] {
             let message = read(bad).unwrap_err();
@@ -175,7 +194,13 @@ mod tests {
         let tensor = settings.features(&Sound::new("s", 16_000, vec![1.0, 3.0, 1.0, 3.0])).unwrap();
         let values = tensor.to_f32_vec().unwrap();
         assert!(values.iter().zip([-1.0, 1.0, -1.0, 1.0]).all(|(a, b)| (a - b).abs() < 1e-6), "{values:?}");
-        assert!(settings.features(&Sound::new("s", 16_000, vec![])).unwrap_err().to_string().contains("no samples"));
+        assert!(
+            settings
+                .features(&Sound::new("s", 16_000, vec![]))
+                .unwrap_err()
+                .to_string()
+                .contains("no samples")
+        );
         let whisper = json!({"feature_extractor_type": "WhisperFeatureExtractor", "chunk_length": 1});
         let whisper = AudioSettings::from_json(&whisper).unwrap();
         let error = whisper.features(&Sound::new("s", 16_000, vec![0.0; 20_000])).unwrap_err();

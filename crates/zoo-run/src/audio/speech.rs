@@ -41,7 +41,8 @@ impl SpeechTokens {
         for (name, id) in json.get("lang_to_id").and_then(Value::as_object).into_iter().flatten() {
             languages.push((name.clone(), id.as_i64().ok_or_else(|| refuse(name))?));
         }
-        let transcribe = token(json.get("task_to_id").and_then(|tasks| tasks.get("transcribe")), "transcribe")?;
+        let transcribe =
+            token(json.get("task_to_id").and_then(|tasks| tasks.get("transcribe")), "transcribe")?;
         Ok(Self {
             start,
             languages: if multilingual { languages } else { Vec::new() },
@@ -79,7 +80,8 @@ impl SpeechTokens {
         let found = self.languages.iter().find(|(name, _)| bare(name) == bare(wanted));
         found.map(|(_, id)| *id).ok_or_else(|| {
             let known = self.languages.iter().map(|(name, _)| bare(name)).collect::<Vec<_>>().join(", ");
-            let known = if known.is_empty() { "it knows one alone".to_owned() } else { format!("it knows {known}") };
+            let known =
+                if known.is_empty() { "it knows one alone".to_owned() } else { format!("it knows {known}") };
             Error::Task { task: TASK, problem: format!("the network has no language `{wanted}`; {known}") }
         })
     }

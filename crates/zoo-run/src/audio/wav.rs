@@ -56,7 +56,11 @@ fn decode(name: &str, file: &[u8]) -> Result<Sound> {
     }
     let count = u64::from(reader.len());
     if count * 4 > MAX_SOUND_BYTES {
-        return Err(Error::TooMuch { what: format!("the sound {name}"), limit: MAX_SOUND_BYTES, unit: "bytes" });
+        return Err(Error::TooMuch {
+            what: format!("the sound {name}"),
+            limit: MAX_SOUND_BYTES,
+            unit: "bytes",
+        });
     }
     // What the header promises is no reason to reserve memory: the file must have it.
     if count * u64::from(spec.bits_per_sample.div_ceil(8)) > file.len() as u64 {
@@ -114,12 +118,15 @@ mod tests {
 
     fn wav(channels: u16, bits: u16, format: SampleFormat, samples: &[f32]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let spec = hound::WavSpec { channels, sample_rate: 8000, bits_per_sample: bits, sample_format: format };
+        let spec =
+            hound::WavSpec { channels, sample_rate: 8000, bits_per_sample: bits, sample_format: format };
         let mut writer = hound::WavWriter::new(Cursor::new(&mut bytes), spec).unwrap();
         for &sample in samples {
             match format {
                 SampleFormat::Float => writer.write_sample(sample).unwrap(),
-                SampleFormat::Int => writer.write_sample((sample * 2.0_f32.powi(i32::from(bits) - 1)) as i32).unwrap(),
+                SampleFormat::Int => {
+                    writer.write_sample((sample * 2.0_f32.powi(i32::from(bits) - 1)) as i32).unwrap()
+                }
             }
         }
         writer.finalize().unwrap();
@@ -129,9 +136,13 @@ mod tests {
     #[test]
     fn every_kind_of_samples() {
         let samples = [0.5, -0.25, 0.0, -1.0];
-        for (bits, format) in
-            [(8, SampleFormat::Int), (16, SampleFormat::Int), (24, SampleFormat::Int), (32, SampleFormat::Int), (32, SampleFormat::Float)]
-        {
+        for (bits, format) in [
+            (8, SampleFormat::Int),
+            (16, SampleFormat::Int),
+            (24, SampleFormat::Int),
+            (32, SampleFormat::Int),
+            (32, SampleFormat::Float),
+        ] {
             let sound = parse("s", &wav(1, bits, format, &samples)).unwrap();
             assert_eq!(sound.samples(), samples, "{bits}");
         }

@@ -34,7 +34,9 @@ impl<'s> Chooser<'s> {
                 self.draw(&scores)
             }
         };
-        chosen.filter(|&place| scores.get(place).is_some_and(|score| *score > NEVER)).map(|place| place as i64)
+        chosen
+            .filter(|&place| scores.get(place).is_some_and(|score| *score > NEVER))
+            .map(|place| place as i64)
     }
 
     /// What settings rule out or make less probable.
@@ -47,7 +49,8 @@ impl<'s> Chooser<'s> {
                 bad_word(row, ids, scores);
             }
         }
-        if ids.len() < settings.min_length || ids.len() - self.given.min(ids.len()) < settings.min_new_tokens {
+        if ids.len() < settings.min_length || ids.len() - self.given.min(ids.len()) < settings.min_new_tokens
+        {
             settings.eos.iter().for_each(|&token| set(scores, token, NEVER));
         }
         if ids.len() == 1
@@ -215,7 +218,11 @@ mod tests {
         };
         same(&rule(|s| s.repetition_penalty = 1.5), &fixture["repetition_penalty"], "repetition");
         same(&rule(|s| s.no_repeat_ngram = 2), &fixture["no_repeat_ngram_size"], "ngrams");
-        same(&rule(|s| s.bad_words = vec![vec![7], vec![3, 5, 11], vec![9, 12], vec![0]]), &fixture["bad_words"], "words");
+        same(
+            &rule(|s| s.bad_words = vec![vec![7], vec![3, 5, 11], vec![9, 12], vec![0]]),
+            &fixture["bad_words"],
+            "words",
+        );
         let mut together = rule(|s| s.repetition_penalty = 1.2);
         narrow(Sampling { temperature: 0.8, top_k: 12, top_p: 0.9, min_p: 0.0 }, &mut together);
         same(&together, &fixture["together"], "together");
@@ -223,7 +230,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same() {
-        let settings = GenerationSettings { sampling: Some(Sampling::default()), ..GenerationSettings::default() };
+        let settings =
+            GenerationSettings { sampling: Some(Sampling::default()), ..GenerationSettings::default() };
         let draw = |seed| {
             let mut chooser = Chooser::new(&settings, 1, 100, seed);
             (0..50).map(|_| chooser.next(&[1], vec![0.0, 1.0, 2.0, NEVER]).unwrap()).collect::<Vec<_>>()
@@ -238,9 +246,11 @@ mod tests {
 
     #[test]
     fn ends_are_forced_and_forbidden() {
-        let mut settings = GenerationSettings { eos: vec![1], min_new_tokens: 2, ..GenerationSettings::default() };
+        let mut settings =
+            GenerationSettings { eos: vec![1], min_new_tokens: 2, ..GenerationSettings::default() };
         let scores = || vec![0.0, 5.0, 3.0, 1.0];
-        let next = |settings: &GenerationSettings, ids: &[i64]| Chooser::new(settings, 1, 6, 0).next(ids, scores());
+        let next =
+            |settings: &GenerationSettings, ids: &[i64]| Chooser::new(settings, 1, 6, 0).next(ids, scores());
         assert_eq!((next(&settings, &[0, 2]), next(&settings, &[0, 2, 2])), (Some(2), Some(1)));
         settings.forced_bos = Some(3);
         settings.forced_eos = vec![0];

@@ -70,7 +70,14 @@ impl Seq2SeqModel {
     /// [`Error::Task`] as [`CausalModel::new`].
     pub fn new(encoder: OrtRunner, decoder: OrtRunner, with_past: Option<OrtRunner>) -> Result<Self> {
         let then = with_past.map(Graph::new).transpose()?;
-        Ok(Self { encoder, first: Graph::new(decoder)?, then, memory: Memory::default(), encoded: Vec::new(), mask: None })
+        Ok(Self {
+            encoder,
+            first: Graph::new(decoder)?,
+            then,
+            memory: Memory::default(),
+            encoded: Vec::new(),
+            mask: None,
+        })
     }
 
     /// Reads tokens: what the decoder will write about.
@@ -157,20 +164,30 @@ struct Graph {
 impl Graph {
     fn new(runner: OrtRunner) -> Result<Self> {
         let refuse = |problem: String| Error::Task { task: TASK, problem };
-        let names = |ports: &[Port]| ports.iter().map(|port| format!("\"{}\"", port.name)).collect::<Vec<_>>().join(", ");
+        let names = |ports: &[Port]| {
+            ports.iter().map(|port| format!("\"{}\"", port.name)).collect::<Vec<_>>().join(", ")
+        };
         let has = |ports: &[Port], name: &str| ports.iter().any(|port| port.name == name);
         if !has(runner.inputs(), "input_ids") {
-            return Err(refuse(format!("the graph has no input \"input_ids\"; it has {}", names(runner.inputs()))));
+            return Err(refuse(format!(
+                "the graph has no input \"input_ids\"; it has {}",
+                names(runner.inputs())
+            )));
         }
         if !has(runner.outputs(), "logits") {
-            return Err(refuse(format!("the graph has no output \"logits\"; it has {}", names(runner.outputs()))));
+            return Err(refuse(format!(
+                "the graph has no output \"logits\"; it has {}",
+                names(runner.outputs())
+            )));
         }
         let mut nothing = Vec::new();
         for port in runner.inputs().iter().filter(|port| port.name.starts_with("past_key_values.")) {
             nothing.push((port.name.clone(), empty(port)?));
         }
         let present = |name: &str| name.replacen("past_key_values.", "present.", 1);
-        let lost = nothing.iter().find(|(name, _)| !name.contains(".encoder.") && !has(runner.outputs(), &present(name)));
+        let lost = nothing
+            .iter()
+            .find(|(name, _)| !name.contains(".encoder.") && !has(runner.outputs(), &present(name)));
         if let Some((name, _)) = lost {
             return Err(refuse(format!("the graph takes \"{name}\", and gives no \"{}\"", present(name))));
         }
@@ -198,7 +215,8 @@ impl Graph {
             };
             made.push((port.name.clone(), tensor));
         }
-        let mut inputs: Vec<(&str, &Tensor)> = made.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let mut inputs: Vec<(&str, &Tensor)> =
+            made.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         let mut kept: Vec<(&str, &Kept)> = Vec::new();
         let wanted = |name: &str| self.runner.inputs().iter().any(|port| port.name == name);
         for (name, given) in more.iter().filter(|(name, _)| wanted(name)) {
@@ -241,7 +259,11 @@ fn last(logits: &Kept) -> Result<Vec<f32>> {
     let shape = logits.shape().unwrap_or_default();
     let (tokens, vocabulary) = match shape.as_slice() {
         [1, tokens, vocabulary] if *tokens > 0 && *vocabulary > 0 => (*tokens, *vocabulary),
-        _ => return Err(refuse(format!("\"logits\" has the shape {shape:?}, and [1, tokens, vocabulary] is needed"))),
+        _ => {
+            return Err(refuse(format!(
+                "\"logits\" has the shape {shape:?}, and [1, tokens, vocabulary] is needed"
+            )));
+        }
     };
     let scores = logits
         .floats((tokens - 1) * vocabulary, vocabulary)
@@ -255,7 +277,8 @@ fn last(logits: &Kept) -> Result<Vec<f32>> {
 /// A memory of no tokens: `[1, heads, 0, width]`.
 fn empty(port: &Port) -> Result<Tensor> {
     let refuse = || {
-        let problem = format!("how large the memory \"{}\" is, its shape does not say: {}", port.name, port.kind);
+        let problem =
+            format!("how large the memory \"{}\" is, its shape does not say: {}", port.name, port.kind);
         Error::Task { task: TASK, problem }
     };
     let PortType::Tensor { dtype, shape } = &port.kind else { return Err(refuse()) };

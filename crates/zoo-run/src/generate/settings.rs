@@ -117,8 +117,12 @@ impl GenerationSettings {
     pub fn from_folder(folder: &Path, config: &ModelConfig) -> Result<Self> {
         let path = folder.join("generation_config.json");
         let own = files::settings(&path)?;
-        let settings = own.as_ref().map_or_else(|| Self::read(|key| config.get(key)), |own| Self::read(|key| own.get(key)));
-        settings.map_err(|problem| Error::settings(&if own.is_some() { path } else { folder.join("config.json") }, problem))
+        let settings = own
+            .as_ref()
+            .map_or_else(|| Self::read(|key| config.get(key)), |own| Self::read(|key| own.get(key)));
+        settings.map_err(|problem| {
+            Error::settings(&if own.is_some() { path } else { folder.join("config.json") }, problem)
+        })
     }
 
     fn read<'v>(get: impl Fn(&str) -> Option<&'v Value>) -> Result<Self, String> {
@@ -154,7 +158,8 @@ impl GenerationSettings {
         let bad_words = match get("bad_words_ids") {
             None => Vec::new(),
             Some(value) => {
-                let rows = value.as_array().and_then(|rows| rows.iter().map(list).collect::<Option<Vec<_>>>());
+                let rows =
+                    value.as_array().and_then(|rows| rows.iter().map(list).collect::<Option<Vec<_>>>());
                 rows.ok_or_else(|| format!("bad_words_ids is {value}"))?
             }
         };
@@ -190,7 +195,11 @@ impl GenerationSettings {
     /// Whether the numbers make sense.
     pub(super) fn check(&self) -> Result<(), String> {
         let positive = |name: &str, value: f32| {
-            if value > 0.0 && value.is_finite() { Ok(()) } else { Err(format!("{name} is {value}, and must be more than 0")) }
+            if value > 0.0 && value.is_finite() {
+                Ok(())
+            } else {
+                Err(format!("{name} is {value}, and must be more than 0"))
+            }
         };
         positive("repetition_penalty", self.repetition_penalty)?;
         if let Some(sampling) = self.sampling {

@@ -28,7 +28,14 @@ impl<'t> TextStream<'t> {
     /// A stream of new tokens, after those of `context`, whose text is not given.
     pub fn new(tokenizer: &'t Tokenizer, context: &[i64], skip_special: bool) -> Self {
         let read = context.len();
-        Self { tokenizer, skip_special, ids: context.to_vec(), from: read.saturating_sub(6), read, held: String::new() }
+        Self {
+            tokenizer,
+            skip_special,
+            ids: context.to_vec(),
+            from: read.saturating_sub(6),
+            read,
+            held: String::new(),
+        }
     }
 
     /// The text that one more token makes certain; empty if that is none.
@@ -44,7 +51,8 @@ impl<'t> TextStream<'t> {
         self.held.push_str(&text);
         // A mark takes away a space before it, and ` ' ` the space behind it too.
         let end = self.held.rfind(' ').unwrap_or(0);
-        let end = if self.held.get(..end).is_some_and(|before| before.ends_with(" '")) { end - 2 } else { end };
+        let end =
+            if self.held.get(..end).is_some_and(|before| before.ends_with(" '")) { end - 2 } else { end };
         let rest = self.held.split_off(end);
         Ok(clean_up(&std::mem::replace(&mut self.held, rest)))
     }
@@ -62,7 +70,12 @@ impl<'t> TextStream<'t> {
     /// The text of tokens that were not read yet.
     fn fresh(&mut self, all: bool) -> Result<String> {
         // Bytes in a row are characters, or none of them is: the decoder decides when the row ends.
-        if !all && self.ids.last().is_some_and(|&id| self.tokenizer.token(id).is_some_and(|token| is_byte(&token))) {
+        if !all
+            && self
+                .ids
+                .last()
+                .is_some_and(|&id| self.tokenizer.token(id).is_some_and(|token| is_byte(&token)))
+        {
             return Ok(String::new());
         }
         let decode = |range: &[i64]| self.tokenizer.decode_as_is(range, self.skip_special);
@@ -100,7 +113,11 @@ mod tests {
     fn tokenizer(settings: &str) -> Tokenizer {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| {
-            std::io::Write::write_all(&mut std::fs::File::create(dir.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+            std::io::Write::write_all(
+                &mut std::fs::File::create(dir.path().join(name)).unwrap(),
+                text.as_bytes(),
+            )
+            .unwrap();
         };
         put(
             "tokenizer.json",

@@ -65,7 +65,9 @@ pub fn write(
 ) -> Result<Generated> {
     settings.check().map_err(|problem| Error::Task { task: "text-generation", problem })?;
     if given.is_empty() {
-        return Err(Error::Texts { problem: "there is nothing to write on: the text has no tokens".to_owned() });
+        return Err(Error::Texts {
+            problem: "there is nothing to write on: the text has no tokens".to_owned(),
+        });
     }
     if let Some(positions) = positions.filter(|positions| given.len() > *positions) {
         let problem = format!("the text has {} tokens, and the network sees {positions}", given.len());
@@ -138,7 +140,9 @@ mod tests {
         // With four places the network sees three tokens and chooses a fourth and a fifth.
         let (written, _) = run(&settings, Some(3)).unwrap();
         assert_eq!((written.ids.as_slice(), written.end), (&[3, 4][..], End::Full));
-        assert!(run(&settings, Some(1)).unwrap_err().to_string().contains("2 tokens, and the network sees 1"));
+        assert!(
+            run(&settings, Some(1)).unwrap_err().to_string().contains("2 tokens, and the network sees 1")
+        );
         settings.repetition_penalty = -1.0;
         assert!(run(&settings, None).unwrap_err().to_string().contains("repetition_penalty is -1"));
     }

@@ -46,7 +46,11 @@ impl OrtRunner {
     ///
     /// # Errors
     /// [`Error::Unfit`] with every input that is missing, unknown or given twice; [`Error::Run`] with what ONNX Runtime said.
-    pub fn step(&mut self, inputs: &[(&str, &Tensor)], kept: &[(&str, &Kept)]) -> Result<Vec<(String, Kept)>> {
+    pub fn step(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        kept: &[(&str, &Kept)],
+    ) -> Result<Vec<(String, Kept)>> {
         self.check_names(inputs.iter().map(|(name, _)| *name).chain(kept.iter().map(|(name, _)| *name)))?;
         let Self { engine, model, session, .. } = self;
         let problem = |problem| Error::Run { engine: engine.clone(), model: model.clone(), problem };
@@ -69,7 +73,8 @@ impl OrtRunner {
     /// # Errors
     /// [`Error::Unsupported`] for types that are not exchanged.
     pub fn fetch(&self, name: &str, kept: &Kept) -> Result<Named> {
-        let problem = |problem| Error::Run { engine: self.engine.clone(), model: self.model.clone(), problem };
+        let problem =
+            |problem| Error::Run { engine: self.engine.clone(), model: self.model.clone(), problem };
         let tensor = value::take(&self.engine, name, &kept.0).map_err(|fault| fault.or(problem))?;
         Ok((name.to_owned(), tensor))
     }
@@ -85,7 +90,8 @@ impl OrtRunner {
             }
         }
         let missing = self.inputs.iter().filter(|port| !given.contains(&port.name.as_str()));
-        problems.extend(missing.map(|port| format!("nothing is given for \"{}\" ({})", port.name, port.kind)));
+        problems
+            .extend(missing.map(|port| format!("nothing is given for \"{}\" ({})", port.name, port.kind)));
         if problems.is_empty() { Ok(()) } else { Err(Error::Unfit { problems }) }
     }
 }

@@ -42,9 +42,17 @@ impl TextModel<'_> {
     /// # Errors
     /// [`Error::Texts`] if question or context are empty, or the question is too long; [`Error::Outputs`] if there are no such
     /// outputs.
-    pub fn answer(&mut self, question: &str, context: &str, count: usize, or_none: bool) -> Result<Vec<Answer>> {
+    pub fn answer(
+        &mut self,
+        question: &str,
+        context: &str,
+        count: usize,
+        or_none: bool,
+    ) -> Result<Vec<Answer>> {
         if question.is_empty() || context.is_empty() {
-            return Err(Error::Texts { problem: "a question and a context are needed, and one is empty".to_owned() });
+            return Err(Error::Texts {
+                problem: "a question and a context are needed, and one is empty".to_owned(),
+            });
         }
         let most = self.tokenizer().max_length().map_or(WINDOW, |length| length.min(WINDOW));
         let overlap = (most / 2).min(OVERLAP);
@@ -90,9 +98,8 @@ fn chances(row: &Row, cls: Option<i64>, question_first: bool) -> Result<(Vec<f64
         }
         scores.drain(if question_first { tokens..scores.len() } else { 0..scores.len() - tokens });
     }
-    let is_allowed = |(id, sequence): (&i64, &Option<usize>)| {
-        !question_first || *sequence == Some(1) || Some(*id) == cls
-    };
+    let is_allowed =
+        |(id, sequence): (&i64, &Option<usize>)| !question_first || *sequence == Some(1) || Some(*id) == cls;
     let allowed: Vec<bool> = row.encoded.ids.iter().zip(&row.encoded.sequences).map(is_allowed).collect();
     let spread = |scores: Vec<f32>| {
         let scores: Vec<f32> = scores

@@ -68,7 +68,11 @@ impl TextModel<'_> {
     ///
     /// # Errors
     /// [`crate::Error::Outputs`] if there is no such output, or `config.json` names another number of classes.
-    pub fn classify(&mut self, texts: &[(&str, Option<&str>)], apply: Option<Apply>) -> Result<Vec<Vec<Class>>> {
+    pub fn classify(
+        &mut self,
+        texts: &[(&str, Option<&str>)],
+        apply: Option<Apply>,
+    ) -> Result<Vec<Vec<Class>>> {
         let encoded = texts.iter().map(|(text, pair)| self.encode(text, *pair)).collect::<Result<_>>()?;
         let rows = self.run(encoded, &[])?;
         let mut all = Vec::with_capacity(rows.len());

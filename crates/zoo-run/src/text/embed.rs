@@ -68,7 +68,8 @@ impl TextModel<'_> {
         let mut all = Vec::with_capacity(rows.len());
         for row in &rows {
             let (tokens, width) = (row.encoded.len(), row.depth(TASK, output)?);
-            let values = (0..tokens).map(|token| row.token(TASK, output, token)).collect::<Result<Vec<_>>>()?;
+            let values =
+                (0..tokens).map(|token| row.token(TASK, output, token)).collect::<Result<Vec<_>>>()?;
             all.push(Features { tokens, width, values: values.concat() });
         }
         Ok(all)

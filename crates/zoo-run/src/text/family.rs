@@ -41,8 +41,7 @@ impl Family {
     /// What the settings of the tokenizer and of the network say.
     pub(super) fn of(tokenizer: &Value, network: Option<&Value>) -> Self {
         let text = |json: Option<&Value>, key: &str| Some(json?.get(key)?.as_str()?.to_owned());
-        let class =
-            text(Some(tokenizer), "tokenizer_class").or_else(|| text(network, "tokenizer_class"));
+        let class = text(Some(tokenizer), "tokenizer_class").or_else(|| text(network, "tokenizer_class"));
         if let Some(class) = class {
             return Self::of_class(class.strip_suffix("Fast").unwrap_or(&class));
         }
@@ -201,13 +200,18 @@ mod tests {
         assert_eq!(of(json!({"tokenizer_class": "RobertaTokenizerFast"}), bert.clone()), Family::Roberta);
         assert_eq!(of(json!({"tokenizer_class": "PreTrainedTokenizerFast"}), bert.clone()), Family::Other);
         assert_eq!(of(json!({}), bert), Family::Bert);
-        assert_eq!(of(json!({"tokenizer_class": null}), json!({"tokenizer_class": "T5Tokenizer"})), Family::T5);
+        assert_eq!(
+            of(json!({"tokenizer_class": null}), json!({"tokenizer_class": "T5Tokenizer"})),
+            Family::T5
+        );
         assert_eq!(Family::of(&json!({}), None), Family::Other);
     }
 
     #[test]
     fn tokens_are_texts_or_objects() {
-        let mask = token(&json!({"__type": "AddedToken", "content": "<mask>", "lstrip": true, "normalized": true})).unwrap();
+        let mask =
+            token(&json!({"__type": "AddedToken", "content": "<mask>", "lstrip": true, "normalized": true}))
+                .unwrap();
         assert!(mask.lstrip && mask.normalized && !mask.rstrip);
         assert!(!token(&json!("[SEP]")).unwrap().normalized);
         assert_eq!((token(&json!(7)), token(&json!({"content": 7}))), (None, None));

@@ -21,7 +21,12 @@ impl TextModel<'_> {
     ///
     /// # Errors
     /// [`Error::Outputs`] if there is no such output.
-    pub fn match_images(&mut self, pixels: &Tensor, texts: &[&str], labels: &[&str]) -> Result<Vec<Vec<Class>>> {
+    pub fn match_images(
+        &mut self,
+        pixels: &Tensor,
+        texts: &[&str],
+        labels: &[&str],
+    ) -> Result<Vec<Vec<Class>>> {
         let siglip = self.config().model_type().contains("siglip");
         let most = if siglip { Some(SIGLIP_TOKENS) } else { self.tokenizer().max_length() };
         let mut encoded = Vec::with_capacity(texts.len());
@@ -29,7 +34,8 @@ impl TextModel<'_> {
             encoded.push(self.encode_within(text, None, most.map_or(Cut::Never, Cut::Longest))?);
         }
         let inputs: Vec<Named> = vec![("pixel_values".to_owned(), pixels.clone())];
-        let scores = self.run_at_once(&encoded, &inputs, siglip.then_some(SIGLIP_TOKENS), "logits_per_image", TASK)?;
+        let scores =
+            self.run_at_once(&encoded, &inputs, siglip.then_some(SIGLIP_TOKENS), "logits_per_image", TASK)?;
         let pictures = pixels.shape().first().copied().unwrap_or(0);
         if scores.shape() != [pictures, texts.len()] {
             let problem = format!(

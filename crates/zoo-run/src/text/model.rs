@@ -71,7 +71,8 @@ impl<'a> TextModel<'a> {
         let encoded = self.tokenizer.encode(text, pair, cut)?;
         if encoded.cut {
             let start: String = text.chars().take(20).collect();
-            self.notes.push(format!("the text that begins with \"{start}\" was cut to {} tokens", encoded.len()));
+            self.notes
+                .push(format!("the text that begins with \"{start}\" was cut to {} tokens", encoded.len()));
         }
         Ok(encoded)
     }
@@ -83,7 +84,8 @@ impl<'a> TextModel<'a> {
         let mut rows = Vec::with_capacity(texts.len());
         let mut texts = texts.into_iter().peekable();
         while texts.peek().is_some() {
-            let some: Vec<Encoded> = texts.by_ref().take(batch.unwrap_or(TOGETHER).clamp(1, TOGETHER)).collect();
+            let some: Vec<Encoded> =
+                texts.by_ref().take(batch.unwrap_or(TOGETHER).clamp(1, TOGETHER)).collect();
             let width = width(self.runner.inputs(), &some)?;
             let mut inputs = feed(self.runner.inputs(), &some, width, self.tokenizer)?;
             inputs.extend(more.iter().cloned());
@@ -157,7 +159,8 @@ impl Row {
         let part = self.outputs.iter().find(|(own, _)| own == name).map(|(_, part)| part);
         part.ok_or_else(|| {
             let names: Vec<_> = self.outputs.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-            let problem = format!("none is called \"{name}\" with a row for each text; there are {}", names.join(", "));
+            let problem =
+                format!("none is called \"{name}\" with a row for each text; there are {}", names.join(", "));
             Error::Outputs { task, problem }
         })
     }
@@ -211,9 +214,9 @@ fn width(ports: &[Port], rows: &[Encoded]) -> Result<usize> {
     let longest = rows.iter().map(Encoded::len).max().unwrap_or(0);
     let fixed = ports.iter().find(|port| port.name == "input_ids").and_then(|port| fixed(port, 1));
     match fixed {
-        Some(width) if width < longest => Err(Error::Texts {
-            problem: format!("a text has {longest} tokens, and the graph takes {width}"),
-        }),
+        Some(width) if width < longest => {
+            Err(Error::Texts { problem: format!("a text has {longest} tokens, and the graph takes {width}") })
+        }
         Some(width) => Ok(width),
         None => Ok(longest),
     }
@@ -231,7 +234,8 @@ pub(super) fn feed(
     let pad = match tokenizer.special().pad {
         Some(pad) => pad,
         None if pads => {
-            let problem = "they have different lengths, and the tokenizer has no token to fill them up with".to_owned();
+            let problem =
+                "they have different lengths, and the tokenizer has no token to fill them up with".to_owned();
             return Err(Error::Texts { problem });
         }
         None => 0,
@@ -277,7 +281,8 @@ pub(crate) fn integers(port: &Port, shape: impl Into<Vec<usize>>, values: &[i64]
             Ok(Tensor::from_slice(shape, &values)?)
         }
         kind => {
-            let problem = format!("the input \"{}\" is {kind}, and integers are what texts are made of", port.name);
+            let problem =
+                format!("the input \"{}\" is {kind}, and integers are what texts are made of", port.name);
             Err(Error::Task { task: "reading texts", problem })
         }
     }
@@ -305,8 +310,14 @@ mod tests {
 
     fn tokenizer(settings: &str) -> Tokenizer {
         let dir = tempfile::tempdir().unwrap();
-        for (name, text) in [("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"), ("tokenizer_config.json", settings)] {
-            std::io::Write::write_all(&mut std::fs::File::create(dir.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+        for (name, text) in
+            [("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"), ("tokenizer_config.json", settings)]
+        {
+            std::io::Write::write_all(
+                &mut std::fs::File::create(dir.path().join(name)).unwrap(),
+                text.as_bytes(),
+            )
+            .unwrap();
         }
         Tokenizer::from_folder(dir.path()).unwrap()
     }
@@ -314,9 +325,14 @@ mod tests {
     #[test]
     fn a_graph_gets_what_it_has_inputs_for() {
         let bert = tokenizer(r#"{"tokenizer_class": "BertTokenizer"}"#);
-        let ports = [port("attention_mask", DType::I64), port("input_ids", DType::I32), port("position_ids", DType::I64)];
+        let ports = [
+            port("attention_mask", DType::I64),
+            port("input_ids", DType::I32),
+            port("position_ids", DType::I64),
+        ];
         let fed = feed(&ports, &rows(), 3, &bert).unwrap();
-        let values: Vec<_> = fed.iter().map(|(name, tensor)| (name.as_str(), tensor.to_i64_vec().unwrap())).collect();
+        let values: Vec<_> =
+            fed.iter().map(|(name, tensor)| (name.as_str(), tensor.to_i64_vec().unwrap())).collect();
         assert_eq!(
             values,
             [
@@ -325,8 +341,12 @@ mod tests {
                 ("position_ids", vec![0, 1, 2, 0, 1, 1]),
             ]
         );
-        let left = tokenizer(r#"{"tokenizer_class": "BertTokenizer", "padding_side": "left", "pad_token_type_id": 3}"#);
-        let fed = feed(&[port("token_type_ids", DType::I64), port("input_ids", DType::I64)], &rows(), 3, &left).unwrap();
+        let left = tokenizer(
+            r#"{"tokenizer_class": "BertTokenizer", "padding_side": "left", "pad_token_type_id": 3}"#,
+        );
+        let fed =
+            feed(&[port("token_type_ids", DType::I64), port("input_ids", DType::I64)], &rows(), 3, &left)
+                .unwrap();
         assert_eq!(fed[0].1.to_i64_vec().unwrap(), [1, 1, 1, 3, 3, 1]);
         assert_eq!(fed[1].1.to_i64_vec().unwrap(), [5, 6, 7, 0, 0, 8]);
     }
@@ -334,13 +354,20 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_named() {
         let bert = tokenizer(r#"{"tokenizer_class": "BertTokenizer"}"#);
-        let message = |ports: &[Port], tokenizer: &Tokenizer| feed(ports, &rows(), 3, tokenizer).unwrap_err().to_string();
+        let message = |ports: &[Port], tokenizer: &Tokenizer| {
+            feed(ports, &rows(), 3, tokenizer).unwrap_err().to_string()
+        };
         assert!(message(&[port("x", DType::F32)], &bert).contains("no input \"input_ids\"; it has \"x\""));
         assert!(message(&[port("input_ids", DType::F32)], &bert).contains("\"input_ids\" is f32"));
         let bare = tokenizer(r#"{"tokenizer_class": "BertTokenizer", "pad_token": null}"#);
         assert!(message(&[port("input_ids", DType::I64)], &bare).contains("no token to fill them up with"));
         let narrow = Port::tensor("input_ids", DType::I64, Shape::new([1, 2].map(Dim::Fixed)));
-        assert!(width(std::slice::from_ref(&narrow), &rows()).unwrap_err().to_string().contains("3 tokens, and the graph takes 2"));
+        assert!(
+            width(std::slice::from_ref(&narrow), &rows())
+                .unwrap_err()
+                .to_string()
+                .contains("3 tokens, and the graph takes 2")
+        );
         assert_eq!(width(std::slice::from_ref(&narrow), &rows()[1..]).unwrap(), 2);
     }
 }

@@ -89,13 +89,17 @@ impl SentenceSettings {
                 "Normalize" => settings.normalize = true,
                 "Pooling" => {
                     let own = text("path");
-                    if Path::new(own).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+                    if Path::new(own)
+                        .components()
+                        .any(|part| !matches!(part, std::path::Component::Normal(_)))
+                    {
                         return Err(Error::settings(&path, format!("it leads to `{own}`")));
                     }
                     let config = folder.join(own).join("config.json");
                     let json = files::settings(&config)?
                         .ok_or_else(|| Error::settings(&config, "there is no such file"))?;
-                    settings.poolings = poolings(&json).map_err(|problem| Error::settings(&config, problem))?;
+                    settings.poolings =
+                        poolings(&json).map_err(|problem| Error::settings(&config, problem))?;
                 }
                 other => settings.beyond = settings.beyond.or_else(|| Some(other.to_owned())),
             }
@@ -112,7 +116,9 @@ impl SentenceSettings {
                 Some("dot") => Similarity::Dot,
                 Some("euclidean") => Similarity::Euclidean,
                 Some("manhattan") => Similarity::Manhattan,
-                Some(other) => return Err(Error::settings(&path, format!("no similarity `{other}` is known"))),
+                Some(other) => {
+                    return Err(Error::settings(&path, format!("no similarity `{other}` is known")));
+                }
             };
         }
         Ok(settings)
@@ -221,7 +227,10 @@ mod tests {
         let old = json!({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": false});
         assert_eq!(poolings(&old).unwrap(), [Pooling::First, Pooling::Mean]);
         assert_eq!(poolings(&json!({"pooling_mode": "lasttoken"})).unwrap(), [Pooling::Last]);
-        assert_eq!(poolings(&json!({"pooling_mode": ["mean", "max"]})).unwrap(), [Pooling::Largest, Pooling::Mean]);
+        assert_eq!(
+            poolings(&json!({"pooling_mode": ["mean", "max"]})).unwrap(),
+            [Pooling::Largest, Pooling::Mean]
+        );
         assert_eq!(poolings(&json!({})).unwrap(), [Pooling::Mean]);
         assert!(poolings(&json!({"pooling_mode": "median"})).unwrap_err().contains("median"));
     }
@@ -230,19 +239,31 @@ mod tests {
     fn modules_are_followed_inside_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| {
-            std::io::Write::write_all(&mut std::fs::File::create(dir.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+            std::io::Write::write_all(
+                &mut std::fs::File::create(dir.path().join(name)).unwrap(),
+                text.as_bytes(),
+            )
+            .unwrap();
         };
         assert_eq!(SentenceSettings::from_folder(dir.path()).unwrap(), SentenceSettings::default());
         put("modules.json", r#"[{"type": "x.Pooling", "path": "../up"}]"#);
-        assert!(SentenceSettings::from_folder(dir.path()).unwrap_err().to_string().contains("leads to `../up`"));
-        put("modules.json", r#"[{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": "p"}, {"type": "x.Dense"}]"#);
+        assert!(
+            SentenceSettings::from_folder(dir.path()).unwrap_err().to_string().contains("leads to `../up`")
+        );
+        put(
+            "modules.json",
+            r#"[{"type": "x.Transformer", "path": ""}, {"type": "x.Pooling", "path": "p"}, {"type": "x.Dense"}]"#,
+        );
         std::fs::create_dir(dir.path().join("p")).unwrap();
         assert!(SentenceSettings::from_folder(dir.path()).unwrap_err().to_string().contains("no such file"));
         put("p/config.json", r#"{"pooling_mode": "max"}"#);
         put("sentence_bert_config.json", r#"{"max_seq_length": 9, "do_lower_case": true}"#);
         put("config_sentence_transformers.json", r#"{"similarity_fn_name": "dot"}"#);
         let settings = SentenceSettings::from_folder(dir.path()).unwrap();
-        assert_eq!((settings.poolings.as_slice(), settings.beyond.as_deref()), (&[Pooling::Largest][..], Some("Dense")));
+        assert_eq!(
+            (settings.poolings.as_slice(), settings.beyond.as_deref()),
+            (&[Pooling::Largest][..], Some("Dense"))
+        );
         assert_eq!((settings.max_length, settings.lower_case), (Some(9), true));
         assert_eq!(settings.similarity, Similarity::Dot);
     }

@@ -38,7 +38,8 @@ pub(super) fn build(
             };
             if !flag("do_basic_tokenize", true) {
                 return Err(refuse(
-                    "do_basic_tokenize is false, and what that means without tokenizer.json is not known".to_owned(),
+                    "do_basic_tokenize is false, and what that means without tokenizer.json is not known"
+                        .to_owned(),
                 ));
             }
             let vocabulary = lines(&text).map_err(refuse)?;
@@ -60,18 +61,12 @@ pub(super) fn build(
                 "type": "WordPiece", "unk_token": unk, "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
             });
             let decoder = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
-            let parts = Parts {
-                normalizer,
-                pre_tokenizer: json!({"type": "BertPreTokenizer"}),
-                around,
-                decoder,
-            };
+            let parts =
+                Parts { normalizer, pre_tokenizer: json!({"type": "BertPreTokenizer"}), around, decoder };
             Ok(parts.with(model, vocabulary))
         }
         Family::Gpt2 | Family::Roberta | Family::Clip => {
-            let missing = |file: &str| {
-                refuse(format!("neither tokenizer.json nor {file} is there"))
-            };
+            let missing = |file: &str| refuse(format!("neither tokenizer.json nor {file} is there"));
             let vocabulary = files::read(&folder.join("vocab.json"), MAX_TOKENIZER_BYTES)?
                 .ok_or_else(|| missing("vocab.json"))?;
             let merges = files::read(&folder.join("merges.txt"), MAX_TOKENIZER_BYTES)?
@@ -188,9 +183,9 @@ fn merges(text: &[u8]) -> Result<Vec<Value>, String> {
 /// What is lacking where nothing can be made.
 fn lacking(folder: &Path) -> String {
     match SENTENCE_PIECE.into_iter().find(|name| folder.join(name).is_file()) {
-        Some(name) => format!(
-            "there is no tokenizer.json, and {name} is a SentencePiece model, which is not read"
-        ),
+        Some(name) => {
+            format!("there is no tokenizer.json, and {name} is a SentencePiece model, which is not read")
+        }
         None => "there is no tokenizer.json, and which of the older kinds it would be is not said".to_owned(),
     }
 }
@@ -200,7 +195,8 @@ mod tests {
     use super::*;
 
     fn put(folder: &Path, name: &str, text: &str) {
-        std::io::Write::write_all(&mut std::fs::File::create(folder.join(name)).unwrap(), text.as_bytes()).unwrap();
+        std::io::Write::write_all(&mut std::fs::File::create(folder.join(name)).unwrap(), text.as_bytes())
+            .unwrap();
     }
 
     fn message(folder: &Path, family: Family) -> String {

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn labels_open_and_continue() {
-        let span = |label: &str| Span { label: label.into(), score: 1.0, word: String::new(), start: 0, end: 0 };
+        let span =
+            |label: &str| Span { label: label.into(), score: 1.0, word: String::new(), start: 0, end: 0 };
         for (last, next, expected) in [
             ("B-PER", "I-PER", true),
             ("B-PER", "B-PER", false),

@@ -88,7 +88,8 @@ impl Tokenizer {
         let optional = |name: &str| files::settings(&folder.join(name));
         let mut settings = optional("tokenizer_config.json")?.unwrap_or_else(|| json!({}));
         let network = optional("config.json")?;
-        if let (Some(map), Some(settings)) = (optional("special_tokens_map.json")?, settings.as_object_mut()) {
+        if let (Some(map), Some(settings)) = (optional("special_tokens_map.json")?, settings.as_object_mut())
+        {
             for (key, value) in map.as_object().into_iter().flatten() {
                 settings.entry(key).or_insert_with(|| value.clone());
             }
@@ -130,15 +131,16 @@ impl Tokenizer {
             eos: id(Role::Eos),
             unk: id(Role::Unk),
             sep: id(Role::Sep),
-            pad: id(Role::Pad)
-                .or_else(|| inner.token_to_id(&padding.as_ref()?.pad_token).map(i64::from)),
+            pad: id(Role::Pad).or_else(|| inner.token_to_id(&padding.as_ref()?.pad_token).map(i64::from)),
             cls: id(Role::Cls),
             mask: id(Role::Mask),
         };
         let max_length = settings.get("model_max_length").and_then(Value::as_f64);
         Ok(Self {
             special,
-            max_length: max_length.filter(|length| (1.0..NO_LENGTH).contains(length)).map(|length| length as usize),
+            max_length: max_length
+                .filter(|length| (1.0..NO_LENGTH).contains(length))
+                .map(|length| length as usize),
             pads_left: text("padding_side").map_or_else(
                 || padding.is_some_and(|padding| matches!(padding.direction, PaddingDirection::Left)),
                 |side| side == "left",
@@ -227,7 +229,8 @@ impl Tokenizer {
             Cut::First(most) => (TruncationStrategy::OnlyFirst, Some(most)),
             Cut::Second(most) => (TruncationStrategy::OnlySecond, Some(most)),
         };
-        let around = self.around.as_ref().map_or(0, |around| around.added_tokens(pair.is_some())) * usize::from(special);
+        let around = self.around.as_ref().map_or(0, |around| around.added_tokens(pair.is_some()))
+            * usize::from(special);
         let room = match most {
             Some(most) if most <= around + overlap => {
                 return Err(refuse(format!(
@@ -364,9 +367,8 @@ impl SpecialTokens {
 fn added(settings: &Value, older: Option<&Value>) -> Vec<AddedToken> {
     let by_number = |json: Option<&Value>| {
         let entries = json.and_then(Value::as_object).into_iter().flatten();
-        let mut tokens: Vec<(u64, AddedToken)> = entries
-            .filter_map(|(id, token)| Some((id.parse().ok()?, family::token(token)?)))
-            .collect();
+        let mut tokens: Vec<(u64, AddedToken)> =
+            entries.filter_map(|(id, token)| Some((id.parse().ok()?, family::token(token)?))).collect();
         tokens.sort_by_key(|(id, _)| *id);
         tokens
     };
@@ -433,7 +435,8 @@ fn correct(
         && let Some(bos) = tokens.content(Role::Bos)
         && let Some(id) = inner.token_to_id(&bos)
     {
-        let template: PostProcessorWrapper = serde_json::from_value(slow::begins_with(&json!([bos, id]), true))?;
+        let template: PostProcessorWrapper =
+            serde_json::from_value(slow::begins_with(&json!([bos, id]), true))?;
         inner.with_post_processor(Some(template));
     }
     Ok(())
@@ -495,7 +498,11 @@ mod tests {
     fn small() -> (tempfile::TempDir, Tokenizer) {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| {
-            std::io::Write::write_all(&mut std::fs::File::create(dir.path().join(name)).unwrap(), text.as_bytes()).unwrap();
+            std::io::Write::write_all(
+                &mut std::fs::File::create(dir.path().join(name)).unwrap(),
+                text.as_bytes(),
+            )
+            .unwrap();
         };
         put("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\n##d\n");
         put("tokenizer_config.json", r#"{"tokenizer_class": "BertTokenizer", "model_max_length": 1e30}"#);

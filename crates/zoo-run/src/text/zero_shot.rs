@@ -40,7 +40,11 @@ impl TextModel<'_> {
             let mut pairs = Vec::with_capacity(labels.len());
             for label in labels {
                 let hypothesis = hypothesis.replace("{}", label);
-                pairs.push(self.encode_within(text, Some(&hypothesis), most.map_or(Cut::Never, Cut::First))?);
+                pairs.push(self.encode_within(
+                    text,
+                    Some(&hypothesis),
+                    most.map_or(Cut::Never, Cut::First),
+                )?);
             }
             let rows = self.run(pairs, &[])?;
             let scores = rows.iter().map(|row| row.whole(TASK, "logits")).collect::<Result<Vec<_>>>()?;
@@ -50,7 +54,9 @@ impl TextModel<'_> {
             let at = |scores: &Vec<f32>, place: usize| scores.get(place).copied().unwrap_or_default();
             let chances: Vec<f64> = if several || labels.len() == 1 {
                 let contradiction = if entailment == 0 { self.config().labels().len() - 1 } else { 0 };
-                let chance = |scores: &Vec<f32>| numbers::softmax(&[at(scores, contradiction), at(scores, entailment)]);
+                let chance = |scores: &Vec<f32>| {
+                    numbers::softmax(&[at(scores, contradiction), at(scores, entailment)])
+                };
                 scores.iter().map(|scores| chance(scores).pop().unwrap_or_default()).collect()
             } else {
                 numbers::softmax(&scores.iter().map(|scores| at(scores, entailment)).collect::<Vec<_>>())

@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use zoo_run::ModelConfig;
-use zoo_run::generate::{CausalModel, Decoder, End, GenerationSettings, Sampling, Seq2SeqModel, TextStream, write};
+use zoo_run::generate::{
+    CausalModel, Decoder, End, GenerationSettings, Sampling, Seq2SeqModel, TextStream, write,
+};
 use zoo_run::ort::{OrtOptions, OrtRunner};
 use zoo_run::text::{Cut, Tokenizer};
 
@@ -35,8 +37,12 @@ const WAYS: [(&str, fn(&mut GenerationSettings)); 8] = [
     ("forced_eos", |s| (s.forced_eos, s.max_new_tokens) = (vec![7], Some(6))),
 ];
 
-/// Compares with everything that transformers wrote. `start` makes a decoder of a prompt's tokens and says what it begins with.
-fn compare<D: Decoder>(fixture: &Running, mut start: impl FnMut(&[i64], &GenerationSettings) -> (D, Vec<i64>)) {
+/// Compares with everything that transformers wrote. `start` gives the model a prompt, and says what it begins with.
+fn compare<D: Decoder>(
+    fixture: &Running,
+    model: &mut D,
+    start: impl Fn(&mut D, &[i64], &GenerationSettings) -> Vec<i64>,
+) {
     let tokenizer = Tokenizer::from_folder(&fixture.original()).unwrap();
     for row in fixture.expected.as_array().unwrap() {
         let prompt = tokenizer.encode(row["text"].as_str().unwrap(), None, Cut::Never).unwrap().ids;
@@ -44,20 +50,21 @@ fn compare<D: Decoder>(fixture: &Running, mut start: impl FnMut(&[i64], &Generat
         for (way, change) in WAYS.into_iter().filter(|(way, _)| row.get(way).is_some()) {
             let mut settings = settings(fixture);
             change(&mut settings);
-            let (mut decoder, given) = start(&prompt, &settings);
+            let given = start(model, &prompt, &settings);
             let mut stream = TextStream::new(&tokenizer, &given, true);
             let mut text = String::new();
             let mut each = |token| {
                 text.push_str(&stream.push(token)?);
                 Ok(true)
             };
-            let written = write(&mut decoder, &given, &settings, None, 0, &mut each).unwrap();
+            let written = write(model, &given, &settings, None, 0, &mut each).unwrap();
             let all = [given.clone(), written.ids.clone()].concat();
             assert_eq!(all, list(&row[way]), "{way} of {}", row["text"]);
             assert_eq!(written.end == End::Token, settings.eos.contains(all.last().unwrap()));
             // What came bit by bit is what all tokens together are.
             text.push_str(&stream.finish().unwrap());
-            let (whole, before) = (tokenizer.decode(&all, true).unwrap(), tokenizer.decode(&given, true).unwrap());
+            let (whole, before) =
+                (tokenizer.decode(&all, true).unwrap(), tokenizer.decode(&given, true).unwrap());
             assert_eq!(format!("{before}{text}"), whole, "{way} of {}", row["text"]);
             if way == "greedy" {
                 assert_eq!(whole, row["decoded"].as_str().unwrap());
@@ -68,18 +75,26 @@ fn compare<D: Decoder>(fixture: &Running, mut start: impl FnMut(&[i64], &Generat
 
 fn causal(name: &str) {
     let fixture = Running::unpack(name);
-    compare(&fixture, |prompt, _| (CausalModel::new(load(&fixture, "model.onnx")).unwrap(), prompt.to_vec()));
+    let mut model = CausalModel::new(load(&fixture, "model.onnx")).unwrap();
+    compare(&fixture, &mut model, |model, prompt, _| {
+        model.restart();
+        prompt.to_vec()
+    });
+}
+
+/// Reads a prompt, and begins with the token that decoders begin with.
+fn read(model: &mut Seq2SeqModel, prompt: &[i64], settings: &GenerationSettings) -> Vec<i64> {
+    model.read(prompt).unwrap();
+    vec![settings.decoder_start.unwrap()]
 }
 
 fn seq2seq(name: &str) {
     let fixture = Running::unpack(name);
-    compare(&fixture, |prompt, settings| {
-        let [encoder, decoder, with_past] =
-            ["encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"].map(|name| load(&fixture, name));
-        let mut model = Seq2SeqModel::new(encoder, decoder, Some(with_past)).unwrap();
-        model.read(prompt).unwrap();
-        (model, vec![settings.decoder_start.unwrap()])
-    });
+    let [encoder, decoder, with_past] =
+        ["encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx"]
+            .map(|name| load(&fixture, name));
+    let mut model = Seq2SeqModel::new(encoder, decoder, Some(with_past)).unwrap();
+    compare(&fixture, &mut model, read);
 }
 
 #[test]
@@ -111,12 +126,9 @@ fn marian_writes_the_same() {
 #[test]
 fn a_decoder_without_memory_writes_the_same() {
     let fixture = Running::unpack("t5");
-    compare(&fixture, |prompt, settings| {
-        let mut model =
-            Seq2SeqModel::new(load(&fixture, "encoder_model.onnx"), load(&fixture, "decoder_model.onnx"), None).unwrap();
-        model.read(prompt).unwrap();
-        (model, vec![settings.decoder_start.unwrap()])
-    });
+    let [encoder, decoder] = ["encoder_model.onnx", "decoder_model.onnx"].map(|name| load(&fixture, name));
+    let mut model = Seq2SeqModel::new(encoder, decoder, None).unwrap();
+    compare(&fixture, &mut model, read);
 }
 
 #[test]
@@ -136,7 +148,10 @@ fn lots_are_drawn_by_seed() {
 fn what_cannot_be_written_is_told() {
     let classifier = Running::unpack("question-answering");
     let error = CausalModel::new(load(&classifier, "model.onnx")).unwrap_err();
-    assert!(error.to_string().contains("no output \"logits\"; it has \"start_logits\", \"end_logits\""), "{error}");
+    assert!(
+        error.to_string().contains("no output \"logits\"; it has \"start_logits\", \"end_logits\""),
+        "{error}"
+    );
     let speech = Running::unpack("whisper");
     let error = CausalModel::new(load(&speech, "encoder_model.onnx")).unwrap_err();
     assert!(error.to_string().contains("no input \"input_ids\""), "{error}");

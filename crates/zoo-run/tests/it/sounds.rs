@@ -38,7 +38,10 @@ fn letters_are_heard() {
     same(values.into_iter().take(50), &floats(&expected["first"]));
     let vocabulary = CtcVocabulary::from_folder(&fixture.original()).unwrap();
     let mut runner = load(&fixture, "model.onnx");
-    assert_eq!(spell(&mut runner, &settings, &vocabulary, &sound).unwrap(), expected["text"].as_str().unwrap());
+    assert_eq!(
+        spell(&mut runner, &settings, &vocabulary, &sound).unwrap(),
+        expected["text"].as_str().unwrap()
+    );
     for pair in expected["decode"].as_array().unwrap() {
         assert_eq!(vocabulary.decode(&list(&pair[0])), pair[1].as_str().unwrap());
     }

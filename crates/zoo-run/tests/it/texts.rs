@@ -22,7 +22,11 @@ fn compare(tokenizer: &Tokenizer, rows: &Value, cut: Cut, name: &str) {
         assert_eq!(*offsets, expected, "{name}: offsets of {texts:?}");
         let special: Vec<i64> = special.iter().map(|&is| i64::from(is)).collect();
         assert_eq!(special, list("special"), "{name}: special tokens of {texts:?}");
-        assert_eq!(tokenizer.decode(ids, true).unwrap(), row["decoded"].as_str().unwrap(), "{name}: {texts:?}");
+        assert_eq!(
+            tokenizer.decode(ids, true).unwrap(),
+            row["decoded"].as_str().unwrap(),
+            "{name}: {texts:?}"
+        );
     }
 }
 
@@ -47,8 +51,8 @@ mod networks {
     use zoo_run::ModelConfig;
     use zoo_run::ort::{OrtOptions, OrtRunner};
     use zoo_run::text::{
-        Answer, Apply, CAPTION, Class, Grouping, HYPOTHESIS, Pooling, SentenceSettings, Similarity, Span, TextModel,
-        Tokenizer,
+        Answer, Apply, CAPTION, Class, Grouping, HYPOTHESIS, Pooling, SentenceSettings, Similarity, Span,
+        TextModel, Tokenizer,
     };
 
     use crate::support::{Running, search};
@@ -68,7 +72,12 @@ mod networks {
             let original = fixture.original();
             Self {
                 expected: fixture.expected.clone(),
-                runner: OrtRunner::load(&search(), &fixture.root().join("model.onnx"), &OrtOptions::default()).unwrap(),
+                runner: OrtRunner::load(
+                    &search(),
+                    &fixture.root().join("model.onnx"),
+                    &OrtOptions::default(),
+                )
+                .unwrap(),
                 tokenizer: Tokenizer::from_folder(&original).unwrap(),
                 config: ModelConfig::from_folder(&original).unwrap(),
                 original,
@@ -94,13 +103,17 @@ mod networks {
         let expected = expected.as_array().unwrap();
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(expected) {
-            assert!(found.label == expected["label"] && near(found.score, &expected["score"]), "{found:?} {expected}");
+            assert!(
+                found.label == expected["label"] && near(found.score, &expected["score"]),
+                "{found:?} {expected}"
+            );
         }
     }
 
     /// Classes are those of a pipeline: `{"labels", "scores"}`.
     fn same_lists(found: &[Class], expected: &Value) {
-        let (labels, scores) = (expected["labels"].as_array().unwrap(), expected["scores"].as_array().unwrap());
+        let (labels, scores) =
+            (expected["labels"].as_array().unwrap(), expected["scores"].as_array().unwrap());
         assert_eq!(found.len(), labels.len());
         for ((found, label), score) in found.iter().zip(labels).zip(scores) {
             assert!(found.label == *label && near(found.score, score), "{found:?} {expected}");
@@ -115,7 +128,9 @@ mod networks {
         let mut loaded = Loaded::new("text-classification");
         let expected = loaded.expected.clone();
         let all = SENTENCES.map(|text| (text, None));
-        for (apply, key) in [(None, "single"), (Some(Apply::Sigmoid), "sigmoid"), (Some(Apply::Nothing), "none")] {
+        for (apply, key) in
+            [(None, "single"), (Some(Apply::Sigmoid), "sigmoid"), (Some(Apply::Nothing), "none")]
+        {
             // Together they are padded, alone they are not.
             let together = loaded.model().classify(&all, apply).unwrap();
             for (place, found) in together.iter().enumerate() {
@@ -142,12 +157,18 @@ mod networks {
                 let expected = expected.as_array().unwrap();
                 assert_eq!(found.len(), expected.len(), "{found:?} {expected:?}");
                 for (found, expected) in found.iter().zip(expected) {
-                    assert!(found.label == expected[label] && near(found.score, &expected["score"]), "{found:?} {expected}");
+                    assert!(
+                        found.label == expected[label] && near(found.score, &expected["score"]),
+                        "{found:?} {expected}"
+                    );
                     assert_eq!(found.word, expected["word"].as_str().unwrap());
-                    assert_eq!((found.start, found.end), (
-                        expected["start"].as_u64().unwrap() as usize,
-                        expected["end"].as_u64().unwrap() as usize,
-                    ));
+                    assert_eq!(
+                        (found.start, found.end),
+                        (
+                            expected["start"].as_u64().unwrap() as usize,
+                            expected["end"].as_u64().unwrap() as usize,
+                        )
+                    );
                 }
             }
         };
@@ -184,14 +205,20 @@ mod networks {
     fn fill_mask() {
         let mut loaded = Loaded::new("fill-mask");
         let expected = loaded.expected.clone();
-        for (text, expected) in texts(&expected["texts"]).into_iter().zip(expected["results"].as_array().unwrap()) {
+        for (text, expected) in
+            texts(&expected["texts"]).into_iter().zip(expected["results"].as_array().unwrap())
+        {
             let found = loaded.model().fill(text, 5).unwrap();
             // The pipeline gives one list for one gap, a list of lists for several.
-            let expected = if found.len() == 1 { Value::from(vec![expected.clone()]) } else { expected.clone() };
+            let expected =
+                if found.len() == 1 { Value::from(vec![expected.clone()]) } else { expected.clone() };
             for (found, expected) in found.iter().zip(expected.as_array().unwrap()) {
                 assert_eq!(found.len(), 5);
                 for (found, expected) in found.iter().zip(expected.as_array().unwrap()) {
-                    assert!(near(found.score, &expected["score"]) && found.id == expected["token"], "{found:?} {expected}");
+                    assert!(
+                        near(found.score, &expected["score"]) && found.id == expected["token"],
+                        "{found:?} {expected}"
+                    );
                     assert_eq!(found.token, expected["token_str"].as_str().unwrap());
                     assert_eq!(found.text, expected["sequence"].as_str().unwrap());
                 }
@@ -237,7 +264,10 @@ mod networks {
             for (found, expected) in found.iter().zip(expected.as_array().unwrap()) {
                 let expected = expected.as_array().unwrap();
                 assert_eq!(found.len(), expected.len());
-                assert!(found.iter().zip(expected).all(|(a, b)| near(f64::from(*a), b)), "{found:?} {expected:?}");
+                assert!(
+                    found.iter().zip(expected).all(|(a, b)| near(f64::from(*a), b)),
+                    "{found:?} {expected:?}"
+                );
             }
         };
         check(&unit, &expected["unit"]);
@@ -310,7 +340,8 @@ mod networks {
         assert!(matches!(error, zoo_run::Error::Run { .. }), "{error}");
         assert!(error.to_string().contains("out of data bounds"), "{error}");
         let small = Running::unpack("gpt2");
-        loaded.runner = OrtRunner::load(&search(), &small.root().join("model.onnx"), &OrtOptions::default()).unwrap();
+        loaded.runner =
+            OrtRunner::load(&search(), &small.root().join("model.onnx"), &OrtOptions::default()).unwrap();
         let error = loaded.model().classify(&[("x", None)], None).unwrap_err();
         assert!(error.to_string().contains("nothing is given for \"past_key_values.0.key\""), "{error}");
     }

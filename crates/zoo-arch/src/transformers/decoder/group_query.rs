@@ -4,6 +4,7 @@
 //! It takes lengths of texts instead of a mask and counts places by itself, so that `position_ids` are no input. Texts of one length give what
 //! the plain graph gives. Of shorter ones, padding is taken to stand behind the text, and the next token follows on the text instead of on the
 //! padding; it must not stand before it. More than one token behind a past can be read for one text only.
+//! A window is one key wider in versions of the runtime before 1.23, which counted it otherwise.
 //! Operator: <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md>.
 
 use zoo_graph::graph::Attribute;
@@ -94,7 +95,7 @@ impl GroupQuery {
             ("do_rotary", int(usize::from(self.turns.is_some()))),
         ];
         if let Some(window) = self.window {
-            // The node counts keys before the query, not its own.
+            // Since ONNX Runtime 1.23 the query's own key counts, as it does here; before, it was one more.
             attributes.push(("local_window_size", int(window)));
         }
         if let Some(cap) = self.cap {
