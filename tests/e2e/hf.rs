@@ -19,6 +19,7 @@ use zoo_run::{ModelConfig, Runner as _};
 use zoo_tests::models::{self, Case};
 
 use crate::Setting;
+use crate::frameworks;
 use crate::report::{Report, Row};
 
 /// What staging in place may write for a small model, all its graphs together.
@@ -58,6 +59,10 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
             row.misses.push(format!("{error:#}"));
         }
         report.add(row);
+    }
+    for name in frameworks::all()? {
+        println!("weights of other frameworks: {name}");
+        frameworks::rows(&name, setting, report)?;
     }
     match &setting.minilm {
         Some(_) => {

@@ -5,6 +5,7 @@
 //! and a line in [`SUITES`]. Whatever misses is a row that says so, and a failing exit.
 #![expect(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
+mod frameworks;
 mod hf;
 mod onnx;
 mod report;

@@ -113,7 +113,8 @@ fn hugging_face(mirror: &Mirror, home: &Path, cache: &str, environment: Vec<(&st
         json!(["onnxmodelzoo/bertsquad-12", "onnxmodelzoo/densenet121_Opset17_timm"])
     );
     assert_eq!(report["branches"], json!(["main"]));
-    let references = json!({ "branches": ["refs/heads/main"], "tags": ["refs/tags/v1"], "pull_requests": ["refs/pr/1"] });
+    let references =
+        json!({ "branches": ["refs/heads/main"], "tags": ["refs/tags/v1"], "pull_requests": ["refs/pr/1"] });
     assert_eq!(report["references"], references);
     assert_eq!((&report["of_a_pull_request"], &report["expanded"]), (&json!("of a request"), &json!(1000)));
     assert_eq!(report["owner_at_last"], "zoo-tests/everyday");

@@ -31,20 +31,29 @@ fn text(text: &str) -> Content {
 
 /// What repositories of transformers have, and what nobody needs of it.
 fn tiny(repo: HfRepoBuilder) -> HfRepoBuilder {
-    ["optimizer.pt", "rust_model.ot", "onnx/model.onnx", "openvino/openvino_model.bin", "original/consolidated.pth"]
-        .iter()
-        .fold(repo, |repo, path| repo.file(*path, text(&format!("{path} is not wanted"))))
-        .file("config.json", text(BERT))
-        .file("tokenizer.json", text("{}"))
-        .file("vocab.txt", text("[PAD]\n"))
-        .file("README.md", text(CARD))
-        .file("model.safetensors", Content::Pattern(LARGE))
-        .kind("text-classification", "transformers")
-        .tags(&["pytorch", "safetensors", "bert"])
+    [
+        "optimizer.pt",
+        "rust_model.ot",
+        "onnx/model.onnx",
+        "openvino/openvino_model.bin",
+        "original/consolidated.pth",
+    ]
+    .iter()
+    .fold(repo, |repo, path| repo.file(*path, text(&format!("{path} is not wanted"))))
+    .file("config.json", text(BERT))
+    .file("tokenizer.json", text("{}"))
+    .file("vocab.txt", text("[PAD]\n"))
+    .file("README.md", text(CARD))
+    .file("model.safetensors", Content::Pattern(LARGE))
+    .kind("text-classification", "transformers")
+    .tags(&["pytorch", "safetensors", "bert"])
 }
 
 fn mirror() -> MirrorBuilder {
-    Mirror::builder().hf_repo("zoo-tests/tiny", tiny).hf_renamed("zoo-tests/small", "zoo-tests/tiny").hf_renamed("tiny", "zoo-tests/tiny")
+    Mirror::builder()
+        .hf_repo("zoo-tests/tiny", tiny)
+        .hf_renamed("zoo-tests/small", "zoo-tests/tiny")
+        .hf_renamed("tiny", "zoo-tests/tiny")
 }
 
 fn config(mirror: &Mirror) -> HfConfig {
@@ -81,7 +90,10 @@ async fn pull(hub: &Hub, name: &str, wanted: &Wanted) -> Model {
 }
 
 async fn refused(hub: &Hub, name: &str, wanted: &Wanted) -> Error {
-    hub.pull(&handle(name), wanted).await.map(|model| panic!("{} was pulled", model.manifest().handle)).unwrap_err()
+    hub.pull(&handle(name), wanted)
+        .await
+        .map(|model| panic!("{} was pulled", model.manifest().handle))
+        .unwrap_err()
 }
 
 fn usual() -> Wanted {
@@ -110,7 +122,10 @@ fn the_wanted_files_of_one_commit_arrive_proved_and_described() {
         let mirror = mirror().start().unwrap();
         let home = tempfile::tempdir().unwrap();
         let model = pull(&hub(home.path(), &mirror), "zoo-tests/tiny", &usual()).await;
-        assert_eq!(names(&model), ["README.md", "config.json", "model.safetensors", "tokenizer.json", "vocab.txt"]);
+        assert_eq!(
+            names(&model),
+            ["README.md", "config.json", "model.safetensors", "tokenizer.json", "vocab.txt"]
+        );
         let manifest = model.manifest();
         let commit = manifest.revision.as_str();
         assert_eq!(manifest.handle, format!("hf:zoo-tests/tiny@{commit}"));
@@ -119,19 +134,38 @@ fn the_wanted_files_of_one_commit_arrive_proved_and_described() {
         let weights = &manifest.files[2];
         assert_eq!(weights.published, [sha256(&Content::Pattern(LARGE))]);
         assert_eq!(manifest.files[1].published[0].algorithm(), "git-sha1");
-        assert!(manifest.files.iter().all(|file| file.source.contains(&format!("/resolve/{commit}/"))), "{manifest:?}");
+        assert!(
+            manifest.files.iter().all(|file| file.source.contains(&format!("/resolve/{commit}/"))),
+            "{manifest:?}"
+        );
         assert!(Store::new(home.path()).verify(model.stored()).unwrap().is_good());
         let facts = &manifest.model;
-        assert_eq!((facts.licence.as_deref(), &facts.tags), (Some("apache-2.0"), &["pytorch", "safetensors", "bert"].map(str::to_owned).to_vec()));
+        assert_eq!(
+            (facts.licence.as_deref(), &facts.tags),
+            (Some("apache-2.0"), &["pytorch", "safetensors", "bert"].map(str::to_owned).to_vec())
+        );
         assert_eq!(facts.labels.as_ref().unwrap()["names"], json!(["no", "yes"]));
-        assert_eq!((&facts.other["task"], &facts.other["model_type"]), (&json!("text-classification"), &json!("bert")));
+        assert_eq!(
+            (&facts.other["task"], &facts.other["model_type"]),
+            (&json!("text-classification"), &json!("bert"))
+        );
         assert_eq!(facts.other["base_model"], json!(["org/base"]));
-        assert_eq!(facts.documentation.as_deref(), Some(format!("{}/zoo-tests/tiny", mirror.hf_endpoint()).as_str()));
+        assert_eq!(
+            facts.documentation.as_deref(),
+            Some(format!("{}/zoo-tests/tiny", mirror.hf_endpoint()).as_str())
+        );
         let selection = model.selection(&usual()).unwrap();
         assert_eq!(selection.weights.unwrap().form, Form::SafeTensors);
         // Two questions, and each file once.
-        let asked: Vec<String> = mirror.log().into_iter().filter(|l| l.path.starts_with("/api/models/")).map(|l| l.path).collect();
-        assert_eq!(asked, [format!("/api/models/zoo-tests/tiny/revision/main"), format!("/api/models/zoo-tests/tiny/tree/{commit}")]);
+        let asked: Vec<String> =
+            mirror.log().into_iter().filter(|l| l.path.starts_with("/api/models/")).map(|l| l.path).collect();
+        assert_eq!(
+            asked,
+            [
+                format!("/api/models/zoo-tests/tiny/revision/main"),
+                format!("/api/models/zoo-tests/tiny/tree/{commit}")
+            ]
+        );
         assert!(mirror.log().iter().all(|l| !l.had_authorization && l.user_agent.is_some()));
     });
 }
@@ -160,7 +194,8 @@ fn what_is_here_costs_one_question_or_none() {
         let ready = more.published_onnx(&OnnxFiles::default()).unwrap();
         assert!(ready[0].path().ends_with("original/onnx/model.onnx") && ready.len() == 1);
         assert!(more.has(&usual()) && more.has(&onnx));
-        let paths: Vec<String> = contents(&mirror).into_iter().filter(|l| l.role == Role::HuggingFace).map(|l| l.path).collect();
+        let paths: Vec<String> =
+            contents(&mirror).into_iter().filter(|l| l.role == Role::HuggingFace).map(|l| l.path).collect();
         assert!(paths.iter().all(|path| path.ends_with("/onnx/model.onnx")), "{paths:?}");
         // The hub cannot be reached: what is here serves.
         mirror.fault(FaultRule::new("/api/", Fault::Status { code: 503, retry_after: Some(0) }).everywhere());
@@ -176,7 +211,8 @@ fn a_cut_transfer_goes_on_where_it_was() {
         let mirror = mirror().fault(cut).start().unwrap();
         let home = tempfile::tempdir().unwrap();
         pull(&hub(home.path(), &mirror), "zoo-tests/tiny", &usual()).await;
-        let content: Vec<Logged> = mirror.log().into_iter().filter(|l| l.role == Role::HuggingFaceContent).collect();
+        let content: Vec<Logged> =
+            mirror.log().into_iter().filter(|l| l.role == Role::HuggingFaceContent).collect();
         assert!(content.iter().any(|l| l.range.is_some()), "{content:?}");
         let sent: u64 = content.iter().map(|l| l.sent).sum();
         assert!(sent < LARGE + LARGE / 2, "{sent} bytes for {LARGE}");
@@ -194,10 +230,15 @@ fn a_push_between_two_files_does_not_mix_commits() {
             let hub = hub.clone();
             async move { pull(&hub, "zoo-tests/tiny", &usual()).await }
         });
-        until("the weights are asked for", || mirror.log().iter().any(|l| l.role == Role::HuggingFaceContent)).await;
+        until("the weights are asked for", || {
+            mirror.log().iter().any(|l| l.role == Role::HuggingFaceContent)
+        })
+        .await;
         let other = text(&BERT.replace("yes", "perhaps"));
         let pushed = mirror
-            .hf_push("zoo-tests/tiny", |repo| repo.file("config.json", other.clone()).file("model.safetensors", text("new")))
+            .hf_push("zoo-tests/tiny", |repo| {
+                repo.file("config.json", other.clone()).file("model.safetensors", text("new"))
+            })
             .unwrap();
         let before = task.await.unwrap();
         assert_ne!(before.manifest().revision.as_str(), pushed);
@@ -272,12 +313,18 @@ fn revisions_are_branches_tags_pull_requests_and_commits_and_names_may_be_former
 
         match refused(&hub, "zoo-tests/tiny@v2", &usual()).await {
             Error::RevisionMissing { revision, available, .. } => {
-                assert_eq!((revision.as_str(), available), ("v2", ["feature/x", "main", "v1.0"].map(str::to_owned).to_vec()));
+                assert_eq!(
+                    (revision.as_str(), available),
+                    ("v2", ["feature/x", "main", "v1.0"].map(str::to_owned).to_vec())
+                );
             }
             other => panic!("{other}"),
         }
         let file = refused(&hub, "zoo-tests/tiny/vocab.json", &usual()).await;
-        assert!(matches!(file, Error::FileMissing { .. }) && file.hint().unwrap().contains("`vocab.txt`"), "{file}");
+        assert!(
+            matches!(file, Error::FileMissing { .. }) && file.hint().unwrap().contains("`vocab.txt`"),
+            "{file}"
+        );
         let extra = pull(&hub, "zoo-tests/tiny/openvino/openvino_model.bin", &usual()).await;
         assert!(names(&extra).contains(&"openvino/openvino_model.bin"));
     });
@@ -301,7 +348,11 @@ fn what_the_hub_refuses_is_told_apart() {
             Some(token) => with_token(home.path(), &mirror, token),
             None => hub(home.path(), &mirror),
         };
-        for (token, expected) in [(None, Gate::Anonymous), (Some("hf_stranger"), Gate::NoGrant), (Some("hf_wrong"), Gate::BadToken)] {
+        for (token, expected) in [
+            (None, Gate::Anonymous),
+            (Some("hf_stranger"), Gate::NoGrant),
+            (Some("hf_wrong"), Gate::BadToken),
+        ] {
             match refused(&by(token), "zoo-tests/gated", &usual()).await {
                 Error::Gated { id, why, page } => {
                     assert_eq!((id.as_str(), why), ("zoo-tests/gated", expected));
@@ -323,7 +374,11 @@ fn what_the_hub_refuses_is_told_apart() {
         for (wrong, right) in [("zoo-tests/tinny", "zoo-tests/tiny"), ("zoo-test/tiny", "zoo-tests/tiny")] {
             let missing = refused(&by(None), wrong, &usual()).await;
             assert_eq!(missing.kind(), ErrorKind::NotFound);
-            assert!(missing.hint().unwrap().contains(&format!("`{right}`")), "{missing}: {:?}", missing.hint());
+            assert!(
+                missing.hint().unwrap().contains(&format!("`{right}`")),
+                "{missing}: {:?}",
+                missing.hint()
+            );
         }
         let space = refused(&by(None), "spaces/org/name", &usual()).await;
         assert!(matches!(space, Error::NotAModel { kind: "space", .. }), "{space}");
@@ -344,7 +399,8 @@ fn a_token_goes_to_the_hub_and_nowhere_else() {
         let member = with_token(home.path(), &mirror, "hf_member");
         let model = pull(&member, "zoo-tests/gated", &usual()).await;
         let log = mirror.log();
-        let is_there = |role| log.iter().filter(|l| l.role == role).map(|l| l.had_authorization).collect::<Vec<_>>();
+        let is_there =
+            |role| log.iter().filter(|l| l.role == role).map(|l| l.had_authorization).collect::<Vec<_>>();
         assert!(is_there(Role::HuggingFace).iter().all(|had| *had), "{log:?}");
         let network = is_there(Role::HuggingFaceContent);
         assert!(!network.is_empty() && network.iter().all(|had| !had), "{log:?}");
@@ -431,7 +487,12 @@ fn the_hubs_own_cache_is_proved_and_taken() {
         mirror.clear_log();
         let mut with_cache = config(&mirror);
         with_cache.caches = roots.to_vec();
-        let model = pull(&Hub::with(&Zoo::open(zoo_config(home.path())), with_cache.clone()), "zoo-tests/tiny", &usual()).await;
+        let model = pull(
+            &Hub::with(&Zoo::open(zoo_config(home.path())), with_cache.clone()),
+            "zoo-tests/tiny",
+            &usual(),
+        )
+        .await;
         assert!(mirror.log().iter().all(|l| l.role == Role::HuggingFace), "{:?}", mirror.log());
         let adopted = &model.manifest().files[2];
         assert!(adopted.source.contains("/blobs/"), "{}", adopted.source);
@@ -444,7 +505,10 @@ fn the_hubs_own_cache_is_proved_and_taken() {
         for name in ["zoo-tests/tiny", &format!("zoo-tests/tiny@{commit}")] {
             let model = pull(&alone, name, &usual()).await;
             assert_eq!(names(&model), ["README.md", "config.json", "model.safetensors"]);
-            assert_eq!((model.manifest().revision.as_str(), model.manifest().model.licence.as_deref()), (commit.as_str(), Some("apache-2.0")));
+            assert_eq!(
+                (model.manifest().revision.as_str(), model.manifest().model.licence.as_deref()),
+                (commit.as_str(), Some("apache-2.0"))
+            );
         }
         let error = refused(&alone, "zoo-tests/tiny@v1", &usual()).await;
         assert_eq!(error.kind(), ErrorKind::Offline, "{error}");
@@ -461,14 +525,24 @@ fn the_hubs_own_cache_is_proved_and_taken() {
         zoo_core::fs::rename(&blob, &outside).unwrap();
         std::os::unix::fs::symlink(&outside, &blob).unwrap();
         let third = tempfile::tempdir().unwrap();
-        let model = pull(&Hub::with(&Zoo::open(zoo_config(third.path())), with_cache.clone()), "zoo-tests/tiny", &usual()).await;
+        let model = pull(
+            &Hub::with(&Zoo::open(zoo_config(third.path())), with_cache.clone()),
+            "zoo-tests/tiny",
+            &usual(),
+        )
+        .await;
         assert!(model.manifest().files[2].source.starts_with("http"), "{}", model.manifest().files[2].source);
         let alone = offline(tempfile::tempdir().unwrap().path(), &mirror, &roots);
-        assert!(matches!(refused(&alone, "zoo-tests/tiny", &usual()).await, Error::Refused { .. }), "the weights are gone");
+        assert!(
+            matches!(refused(&alone, "zoo-tests/tiny", &usual()).await, Error::Refused { .. }),
+            "the weights are gone"
+        );
         std::fs::remove_file(&blob).unwrap();
         zoo_core::fs::write_atomic(&blob, &vec![0; LARGE as usize], false).unwrap();
         let fourth = tempfile::tempdir().unwrap();
-        let model = pull(&Hub::with(&Zoo::open(zoo_config(fourth.path())), with_cache), "zoo-tests/tiny", &usual()).await;
+        let model =
+            pull(&Hub::with(&Zoo::open(zoo_config(fourth.path())), with_cache), "zoo-tests/tiny", &usual())
+                .await;
         assert!(model.manifest().files[2].source.starts_with("http"));
         assert_eq!(zoo_core::fs::list_dir(caches.path()).unwrap().len(), 2, "nothing is written there");
     });
@@ -478,14 +552,17 @@ fn the_hubs_own_cache_is_proved_and_taken() {
 fn paths_that_lead_out_of_the_folder_are_never_written() {
     run(async {
         let tricks = ["../../../evil", "/evil", "a\\..\\evil", "C:evil"];
-        let fill = |repo: HfRepoBuilder| tricks.iter().fold(tiny(repo), |repo, path| repo.small_file(*path, text("evil")));
+        let fill = |repo: HfRepoBuilder| {
+            tricks.iter().fold(tiny(repo), |repo, path| repo.small_file(*path, text("evil")))
+        };
         let mirror = Mirror::builder().hf_repo("zoo-tests/tricks", fill).start().unwrap();
         let home = tempfile::tempdir().unwrap();
         let hub = hub(home.path(), &mirror);
         assert_eq!(names(&pull(&hub, "zoo-tests/tricks", &usual()).await).len(), 5);
         let all = refused(&hub, "zoo-tests/tricks", &wanted(|w| w.all = true)).await;
         assert!(matches!(&all, Error::Refused { refusal: Refusal::UnsafePath { .. }, .. }), "{all}");
-        let asked: Vec<String> = mirror.log().into_iter().map(|l| l.path).filter(|path| path.contains("evil")).collect();
+        let asked: Vec<String> =
+            mirror.log().into_iter().map(|l| l.path).filter(|path| path.contains("evil")).collect();
         assert!(asked.is_empty(), "{asked:?}");
     });
 }
@@ -495,9 +572,16 @@ fn weights_come_once_in_the_form_that_was_asked_for() {
     run(async {
         let index = json!({"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}});
         let forms = |repo: HfRepoBuilder| {
-            ["model.safetensors", "pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "onnx/model_fp16.onnx", "onnx/model_fp16.onnx_data"]
-                .iter()
-                .fold(repo.file("config.json", text(BERT)), |repo, path| repo.file(*path, text(path)))
+            [
+                "model.safetensors",
+                "pytorch_model.bin",
+                "tf_model.h5",
+                "flax_model.msgpack",
+                "onnx/model_fp16.onnx",
+                "onnx/model_fp16.onnx_data",
+            ]
+            .iter()
+            .fold(repo.file("config.json", text(BERT)), |repo, path| repo.file(*path, text(path)))
         };
         let sharded = |repo: HfRepoBuilder| {
             repo.file("config.json", text(BERT))
@@ -507,8 +591,12 @@ fn weights_come_once_in_the_form_that_was_asked_for() {
         };
         let mirror = Mirror::builder()
             .hf_repo("zoo-tests/forms", forms)
-            .hf_repo("zoo-tests/bin", |repo| repo.file("config.json", text(BERT)).file("pytorch_model.bin", text("pickle")))
-            .hf_repo("zoo-tests/sharded", |repo| sharded(repo).file("model-00002-of-00002.safetensors", text("two")))
+            .hf_repo("zoo-tests/bin", |repo| {
+                repo.file("config.json", text(BERT)).file("pytorch_model.bin", text("pickle"))
+            })
+            .hf_repo("zoo-tests/sharded", |repo| {
+                sharded(repo).file("model-00002-of-00002.safetensors", text("two"))
+            })
             .hf_repo("zoo-tests/torn", sharded)
             .page_size(2)
             .start()
@@ -523,11 +611,14 @@ fn weights_come_once_in_the_form_that_was_asked_for() {
         ] {
             let model = pull(&hub, "zoo-tests/forms", &wish).await;
             let selection = model.selection(&wish).unwrap();
-            let weights: Vec<String> = selection.weights.unwrap().files.iter().map(ToString::to_string).collect();
+            let weights: Vec<String> =
+                selection.weights.unwrap().files.iter().map(ToString::to_string).collect();
             assert_eq!(weights, [file]);
             assert!(names(&model).contains(&file));
         }
-        let half = pull(&hub, "zoo-tests/forms", &wanted(|w| w.onnx = Some(OnnxFiles::new(Some("fp16".into()))))).await;
+        let half =
+            pull(&hub, "zoo-tests/forms", &wanted(|w| w.onnx = Some(OnnxFiles::new(Some("fp16".into())))))
+                .await;
         let ready = half.published_onnx(&OnnxFiles::new(Some("fp16".into()))).unwrap();
         assert_eq!((ready.len(), ready[0].staged().with.len()), (1, 1));
         assert!(!names(&half).contains(&"pytorch_model.bin"));
@@ -537,7 +628,10 @@ fn weights_come_once_in_the_form_that_was_asked_for() {
         assert!(!names(&shards).contains(&"pytorch_model.bin"));
         mirror.clear_log();
         let torn = refused(&hub, "zoo-tests/torn", &usual()).await;
-        assert!(matches!(&torn, Error::Refused { refusal: Refusal::ShardMissing { shard, .. }, .. } if shard.starts_with("model-00002")), "{torn}");
+        assert!(
+            matches!(&torn, Error::Refused { refusal: Refusal::ShardMissing { shard, .. }, .. } if shard.starts_with("model-00002")),
+            "{torn}"
+        );
         assert!(mirror.log().iter().all(|l| l.role == Role::HuggingFace), "no weights were fetched");
     });
 }
@@ -546,17 +640,28 @@ fn weights_come_once_in_the_form_that_was_asked_for() {
 fn what_cannot_be_built_is_refused_before_anything_large_is_fetched() {
     run(async {
         let repo = |config: Value, weights: &'static str| {
-            move |repo: HfRepoBuilder| repo.file("config.json", text(&config.to_string())).lfs_file(weights, Content::Pattern(LARGE))
+            move |repo: HfRepoBuilder| {
+                repo.file("config.json", text(&config.to_string())).lfs_file(weights, Content::Pattern(LARGE))
+            }
         };
         let adapter = json!({"peft_type": "LORA", "base_model_name_or_path": "org/base"}).to_string();
         let mirror = Mirror::builder()
-            .hf_repo("zoo-tests/quantised", repo(json!({"quantization_config": {"quant_method": "awq"}}), "model.safetensors"))
-            .hf_repo("zoo-tests/own-code", repo(json!({"model_type": "x", "auto_map": {"AutoModel": "m.X"}}), "model.safetensors"))
+            .hf_repo(
+                "zoo-tests/quantised",
+                repo(json!({"quantization_config": {"quant_method": "awq"}}), "model.safetensors"),
+            )
+            .hf_repo(
+                "zoo-tests/own-code",
+                repo(json!({"model_type": "x", "auto_map": {"AutoModel": "m.X"}}), "model.safetensors"),
+            )
             .hf_repo("zoo-tests/gguf", repo(json!({}), "model-q4.gguf"))
             .hf_repo("zoo-tests/adapter", |repo| {
-                repo.file("adapter_config.json", text(&adapter)).lfs_file("adapter_model.safetensors", Content::Pattern(LARGE))
+                repo.file("adapter_config.json", text(&adapter))
+                    .lfs_file("adapter_model.safetensors", Content::Pattern(LARGE))
             })
-            .hf_repo("zoo-tests/pipeline", |repo| repo.file("model_index.json", text("{}")).lfs_file("unet/x.safetensors", text("x")))
+            .hf_repo("zoo-tests/pipeline", |repo| {
+                repo.file("model_index.json", text("{}")).lfs_file("unet/x.safetensors", text("x"))
+            })
             .start()
             .unwrap();
         let home = tempfile::tempdir().unwrap();
@@ -569,14 +674,20 @@ fn what_cannot_be_built_is_refused_before_anything_large_is_fetched() {
             ("pipeline", "--all-files"),
         ] {
             let error = refused(&hub, &format!("zoo-tests/{name}"), &usual()).await;
-            assert!(matches!(error, Error::Refused { .. }) && error.kind() == ErrorKind::Refused, "{name}: {error}");
+            assert!(
+                matches!(error, Error::Refused { .. }) && error.kind() == ErrorKind::Refused,
+                "{name}: {error}"
+            );
             assert!(error.hint().unwrap().contains(hint), "{name}: {:?}", error.hint());
         }
         assert!(mirror.log().iter().all(|l| l.role == Role::HuggingFace), "{:?}", mirror.log());
         let mut knowing = config(&mirror);
         knowing.knows = Some(|model_type| model_type == "x");
         let knowing = Hub::with(&Zoo::open(zoo_config(home.path())), knowing);
-        assert_eq!(names(&pull(&knowing, "zoo-tests/own-code", &usual()).await), ["config.json", "model.safetensors"]);
+        assert_eq!(
+            names(&pull(&knowing, "zoo-tests/own-code", &usual()).await),
+            ["config.json", "model.safetensors"]
+        );
         assert_eq!(names(&pull(&hub, "zoo-tests/adapter", &wanted(|w| w.as_it_is = true)).await).len(), 2);
         let extra = wanted(|w| w.extra = vec![EntryPath::new("model-q4.gguf").unwrap()]);
         assert!(matches!(refused(&hub, "zoo-tests/gguf", &extra).await, Error::Refused { .. }));
@@ -587,7 +698,9 @@ fn what_cannot_be_built_is_refused_before_anything_large_is_fetched() {
 #[test]
 fn the_command_pulls_shows_lists_and_searches() {
     let folder = tempfile::tempdir().unwrap();
-    for (path, content) in [("config.json", BERT), ("model.safetensors", "weights"), ("1_Pooling/config.json", "{}")] {
+    for (path, content) in
+        [("config.json", BERT), ("model.safetensors", "weights"), ("1_Pooling/config.json", "{}")]
+    {
         let path = folder.path().join(path);
         zoo_core::fs::create_parent(&path).unwrap();
         zoo_core::fs::write_atomic(&path, content.as_bytes(), false).unwrap();
@@ -614,19 +727,28 @@ fn the_command_pulls_shows_lists_and_searches() {
     assert_eq!(zoo(&["pull", &url, "--to", "original"]).done(), path);
     for name in ["zoo-tests/tiny", "hf://models/zoo-tests/tiny@main", "https://hf.co/zoo-tests/tiny"] {
         assert_eq!(zoo(&["pull", name, "--to", "original"]).done(), path, "{name}");
-        assert_eq!(zoo_command(home.path(), None, &["pull", name, "--to", "original", "--offline"]).done(), path, "{name}");
+        assert_eq!(
+            zoo_command(home.path(), None, &["pull", name, "--to", "original", "--offline"]).done(),
+            path,
+            "{name}"
+        );
     }
     let shown = zoo(&["show", "zoo-tests/tiny"]).done();
     for word in ["apache-2.0", "text-classification", "main", "safetensors"] {
         assert!(shown.contains(word), "no {word} in\n{shown}");
     }
-    let found = json(&["search", "tiny"]);
-    assert_eq!((&found[0]["handle"], &found[0]["stored"]), (&json!("hf:zoo-tests/tiny"), &json!(true)));
+    let found = json(&["search", "zoo-tests/tiny"]);
+    let found: Vec<(&Value, &Value)> =
+        found.as_array().unwrap().iter().map(|l| (&l["handle"], &l["stored"])).collect();
+    assert_eq!(found, [(&json!("hf:zoo-tests/tiny"), &json!(true))]);
     assert_eq!(json(&["list", "hf"]).as_array().unwrap().len(), 3);
     assert!(zoo(&["list", "hf", "--offline"]).done().contains("hf:zoo-tests/tiny"));
     assert!(zoo(&["check", "hf:zoo-tests/tiny", "--offline"]).code != Some(0));
     assert!(zoo(&["cache", "ls"]).done().contains("hf:zoo-tests/tiny@"));
 
+    // Pulled as it is, it serves offline for whatever was selected; online its configuration is looked at first.
+    let staged = zoo(&["stage", "zoo-tests/tiny", "--offline"]);
+    assert!(staged.code != Some(9), "{}", staged.stderr);
     let all = zoo(&["pull", "hf:zoo-tests/gguf", "--all-files"]).done();
     assert!(Path::new(all.trim_end()).join("model.gguf").is_file(), "{all}");
     let onnx = zoo(&["pull", "hf:zoo-tests/tiny", "--onnx-files"]).done();

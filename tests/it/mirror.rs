@@ -311,13 +311,17 @@ fn references_name_commits_and_a_push_leaves_the_one_before() {
             .unwrap();
         let api = format!("{}/api/models/org/name", mirror.hf_endpoint());
         let refs = json(&format!("{api}/refs?include_prs=1")).await;
-        assert_eq!((&refs["branches"][0]["name"], &refs["tags"][0]["ref"]), (&"main".into(), &"refs/tags/v1".into()));
+        assert_eq!(
+            (&refs["branches"][0]["name"], &refs["tags"][0]["ref"]),
+            (&"main".into(), &"refs/tags/v1".into())
+        );
         assert_eq!(refs["pullRequests"][0]["ref"], "refs/pr/2");
         assert!(json(&format!("{api}/refs")).await.get("pullRequests").is_none());
         let before = json(&api).await["sha"].as_str().unwrap().to_owned();
         assert_eq!(refs["branches"][0]["targetCommit"], before);
 
-        let request = json(&format!("{api}/revision/refs%2Fpr%2F2?expand=sha&expand=siblings&expand=cardData")).await;
+        let request =
+            json(&format!("{api}/revision/refs%2Fpr%2F2?expand=sha&expand=siblings&expand=cardData")).await;
         assert_eq!(request["siblings"][1]["rfilename"], "model.safetensors");
         assert_eq!(request["cardData"]["license"], "mit");
         let fields: Vec<&String> = request.as_object().unwrap().keys().collect();
@@ -327,7 +331,9 @@ fn references_name_commits_and_a_push_leaves_the_one_before() {
         assert_eq!((&tree[1]["lfs"]["size"], tree.as_array().unwrap().len()), (&7.into(), 2));
         assert_eq!(get(&format!("{api}/xet-read-token/main")).await.status(), StatusCode::NOT_FOUND);
 
-        let pushed = mirror.hf_push("org/name", |repo| repo.file("new.txt", text("new")).without("config.json")).unwrap();
+        let pushed = mirror
+            .hf_push("org/name", |repo| repo.file("new.txt", text("new")).without("config.json"))
+            .unwrap();
         assert_eq!(json(&api).await["sha"], pushed);
         let paths = json(&format!("{api}/tree/main")).await;
         assert_eq!((&paths[0]["path"], paths.as_array().unwrap().len()), (&"new.txt".into(), 1));
@@ -371,9 +377,14 @@ fn a_folder_is_a_repository_with_files_as_large_as_the_hub_would_have_them() {
             zoo_core::fs::write_atomic(&path, &vec![b'x'; length], false).unwrap();
         }
         let mirror = Mirror::builder().hf_repo_from_folder("org/name", folder.path()).start().unwrap();
-        let tree = json(&format!("{}/api/models/org/name/tree/main?recursive=true", mirror.hf_endpoint())).await;
-        let large: Vec<(&str, bool)> =
-            tree.as_array().unwrap().iter().map(|e| (e["path"].as_str().unwrap(), e.get("lfs").is_some())).collect();
+        let tree =
+            json(&format!("{}/api/models/org/name/tree/main?recursive=true", mirror.hf_endpoint())).await;
+        let large: Vec<(&str, bool)> = tree
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| (e["path"].as_str().unwrap(), e.get("lfs").is_some()))
+            .collect();
         assert_eq!(large, [("config.json", false), ("long.txt", true), ("onnx/model.onnx", true)]);
         let none = Mirror::builder().hf_repo_from_folder("org/name", &folder.path().join("none")).start();
         assert!(none.is_err() || zoo_core::fs::list_dir(&folder.path().join("none")).unwrap().is_empty());

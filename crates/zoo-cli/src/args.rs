@@ -681,7 +681,8 @@ mod tests {
 
     #[test]
     fn texts_and_sounds_are_fed_instead_of_tensors() {
-        let text = "zoo run m --text a --text b --seed 3 --max-new-tokens 5 --temperature 0.7 --top-k 4 --top-p 0.9";
+        let text =
+            "zoo run m --text a --text b --seed 3 --max-new-tokens 5 --temperature 0.7 --top-k 4 --top-p 0.9";
         let Command::Run(run) = parse(&format!("{text} --task text-generation")).unwrap().command else {
             panic!("another command")
         };
@@ -689,10 +690,14 @@ mod tests {
         assert_eq!(run.pictures.task, Some(Purpose::Text(TextTask::TextGeneration)));
         assert!(parse("zoo run m --image a.png --text x --labels a,b").is_ok());
         assert!(parse("zoo run m --audio a.wav --language en --top 3").is_ok());
-        for bad in ["--text a --input x.npy", "--audio a --dim N=2", "--audio a --image b", "--text a --mask m.png"] {
+        for bad in
+            ["--text a --input x.npy", "--audio a --dim N=2", "--audio a --image b", "--text a --mask m.png"]
+        {
             assert!(parse(&format!("zoo run m {bad}")).is_err(), "{bad}");
         }
-        for alone in ["--context x", "--text-pair x", "--language en", "--temperature 1", "--max-new-tokens 3"] {
+        for alone in
+            ["--context x", "--text-pair x", "--language en", "--temperature 1", "--max-new-tokens 3"]
+        {
             let missing = parse(&format!("zoo run m {alone}"));
             assert_eq!(missing.unwrap_err(), ErrorKind::MissingRequiredArgument, "{alone}");
         }

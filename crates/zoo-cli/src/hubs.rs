@@ -123,6 +123,7 @@ impl Hubs {
             hf.endpoint = url.clone();
         }
         hf.caches.clone_from(&settings.hf_caches);
+        hf.knows = Some(zoo_hf::stage::builds);
 
         let mut config = ZooConfig::new(settings.home()?);
         config.offline = settings.offline;

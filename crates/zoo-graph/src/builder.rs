@@ -215,11 +215,18 @@ impl Builder {
     /// If the checkpoint does not have it, or the number of elements differs.
     pub fn weight_as(&mut self, w: &Weights, name: impl fmt::Display, shape: &[usize]) -> Result<Val> {
         let NamedWeight { path, name, weight } = w.take(name)?;
-        let Ok(weight) = weight.reshaped(shape) else {
-            let found = weight.shape().to_vec();
-            return Err(Error::WeightShape { name, found, expected: shape.to_vec() });
-        };
-        self.add_weight(NamedWeight { path, name, weight })
+        match weight.reshaped(shape) {
+            Ok(weight) => self.add_weight(NamedWeight { path, name, weight }),
+            // One that lies in another order of axes is turned first, and then has its elements in the order that counts.
+            Err(_) if weight.unpermuted().is_some() && weight.len() == shape.iter().product::<usize>() => {
+                let turned = self.add_weight(NamedWeight { path, name, weight })?;
+                self.reshape(turned, shape.iter().copied())
+            }
+            Err(_) => {
+                let found = weight.shape().to_vec();
+                Err(Error::WeightShape { name, found, expected: shape.to_vec() })
+            }
+        }
     }
 
     /// Rows `start..start + count` of a weight, as a tensor of its own in the same place.

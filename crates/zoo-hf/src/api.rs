@@ -186,7 +186,12 @@ impl Api {
 
     /// Models by what the hub's search finds, the most downloaded first. It is asked without a token, since hf-hub's paging takes
     /// one to any host; so private models are not found.
-    pub(crate) async fn search(&self, words: Option<&str>, author: Option<&str>, limit: usize) -> Result<Vec<Info>> {
+    pub(crate) async fn search(
+        &self,
+        words: Option<&str>,
+        author: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Info>> {
         let client = self.client(false)?;
         let models = client
             .list_models()
@@ -269,7 +274,13 @@ impl Api {
     }
 
     /// The same for a file of it.
-    pub(crate) fn explain_file(&self, id: &str, revision: &str, path: Option<&str>, error: CoreError) -> Error {
+    pub(crate) fn explain_file(
+        &self,
+        id: &str,
+        revision: &str,
+        path: Option<&str>,
+        error: CoreError,
+    ) -> Error {
         let CoreError::Http(failure) = &error else { return error.into() };
         let told = Told {
             status: failure.status,
@@ -306,7 +317,9 @@ impl Api {
                 };
                 Error::Gated { page: self.page(&id), id, why }
             }
-            (_, 401 | 403) if message.contains("Access to this resource is disabled") => Error::Disabled { id },
+            (_, 401 | 403) if message.contains("Access to this resource is disabled") => {
+                Error::Disabled { id }
+            }
             (_, 401) if bad_token => Error::BadToken { id },
             (Some("RepoNotFound"), _) | (_, 401) => Error::Missing { id, authenticated, nearest: Vec::new() },
             (_, 429) => Error::RateLimited { id, wait: told.wait, authenticated },
@@ -376,7 +389,11 @@ mod tests {
         let own = "https://mirror.example/hf/api/models/a/b/tree/main?cursor=x";
         assert_eq!(next(own).unwrap(), own);
         assert_eq!(next("https://huggingface.co/api/models/a/b/tree/main?cursor=x").unwrap(), own);
-        for other in ["https://evil.example/api/models", "http://mirror.example/hf/api", "https://huggingface.co.evil/x"] {
+        for other in [
+            "https://evil.example/api/models",
+            "http://mirror.example/hf/api",
+            "https://huggingface.co.evil/x",
+        ] {
             assert!(next(other).unwrap_err().to_string().contains("another host"), "{other}");
         }
     }
@@ -389,7 +406,10 @@ mod tests {
             api.meaning("a/b", "v1", Some("x"), &told)
         };
         let bad = Some("Invalid credentials in Authorization header");
-        assert!(matches!(meaning(404, Some("RevisionNotFound"), None, false), Some(Error::RevisionMissing { .. })));
+        assert!(matches!(
+            meaning(404, Some("RevisionNotFound"), None, false),
+            Some(Error::RevisionMissing { .. })
+        ));
         assert!(matches!(meaning(404, Some("EntryNotFound"), None, false), Some(Error::FileMissing { .. })));
         let gate = |status, authenticated| match meaning(status, Some("GatedRepo"), None, authenticated) {
             Some(Error::Gated { why, page, .. }) if page == "https://h.example/a/b" => why,
@@ -401,8 +421,14 @@ mod tests {
         let disabled = Some("Access to this resource is disabled.");
         assert!(matches!(meaning(403, None, disabled, true), Some(Error::Disabled { .. })));
         assert!(matches!(meaning(401, None, bad, true), Some(Error::BadToken { .. })));
-        assert!(matches!(meaning(401, None, Some("Invalid username or password."), false), Some(Error::Missing { .. })));
-        assert!(matches!(meaning(404, Some("RepoNotFound"), None, true), Some(Error::Missing { authenticated: true, .. })));
+        assert!(matches!(
+            meaning(401, None, Some("Invalid username or password."), false),
+            Some(Error::Missing { .. })
+        ));
+        assert!(matches!(
+            meaning(404, Some("RepoNotFound"), None, true),
+            Some(Error::Missing { authenticated: true, .. })
+        ));
         assert!(matches!(meaning(429, None, None, false), Some(Error::RateLimited { wait: Some(_), .. })));
         assert!(meaning(403, None, None, true).is_none() && meaning(500, None, None, true).is_none());
     }

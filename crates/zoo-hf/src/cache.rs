@@ -49,7 +49,8 @@ impl Cached {
         if is_commit(revision) {
             return self.folder.join("snapshots").join(revision).is_dir().then(|| revision.to_owned());
         }
-        let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0']);
+        let plain =
+            |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0']);
         if !revision.split('/').all(plain) {
             return None;
         }
@@ -64,7 +65,8 @@ impl Cached {
         let blob = digest.map(|digest| self.folder.join("blobs").join(digest.hex()));
         let snapshot = self.folder.join("snapshots").join(commit);
         let named = path.split('/').fold(snapshot, |folder, part| folder.join(part));
-        let mut copies: Vec<PathBuf> = blob.into_iter().chain([named]).filter_map(|path| self.inside(&path)).collect();
+        let mut copies: Vec<PathBuf> =
+            blob.into_iter().chain([named]).filter_map(|path| self.inside(&path)).collect();
         copies.dedup();
         copies
     }
@@ -123,7 +125,8 @@ impl Cached {
                 }
                 let Some(file) = self.inside(&entry.path()) else { continue };
                 let blob = file.parent().is_some_and(|folder| folder.ends_with("blobs"));
-                let digest = file.file_name().and_then(|name| name.to_str()).filter(|_| blob).and_then(digest_of);
+                let digest =
+                    file.file_name().and_then(|name| name.to_str()).filter(|_| blob).and_then(digest_of);
                 files.add(&path, RepoFile { size: fs::file_len(&file), digest }).ok()?;
             }
         }
@@ -197,7 +200,10 @@ mod tests {
         }
         let files = cached.files(COMMIT).unwrap();
         let get = |path| files.get(&files.path(path).unwrap()).unwrap().clone();
-        assert_eq!(get("model.safetensors"), RepoFile { size: Some(5), digest: Some(Digest::sha256_hex(&sha256).unwrap()) });
+        assert_eq!(
+            get("model.safetensors"),
+            RepoFile { size: Some(5), digest: Some(Digest::sha256_hex(&sha256).unwrap()) }
+        );
         assert_eq!(get("onnx/config.json").digest.unwrap().hex(), blob);
         assert_eq!(get("copied.txt").digest, None);
         let copies = cached.copies(COMMIT, "onnx/config.json", get("onnx/config.json").digest.as_ref());

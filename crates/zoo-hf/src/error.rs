@@ -147,15 +147,16 @@ impl Error {
     /// The class of this failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Core(e) => e.kind(),
-            Self::Stage(StageError::Core(e)) => e.kind(),
-            Self::Stage(_) | Self::Graph(_) => ErrorKind::Refused,
-            Self::Target { .. } => ErrorKind::Usage,
+            Self::Core(e) | Self::Stage(StageError::Core(e)) => e.kind(),
             Self::Gated { .. } | Self::BadToken { .. } | Self::Disabled { .. } => ErrorKind::Denied,
-            Self::Missing { .. } | Self::RevisionMissing { .. } | Self::FileMissing { .. } => ErrorKind::NotFound,
+            Self::Missing { .. } | Self::RevisionMissing { .. } | Self::FileMissing { .. } => {
+                ErrorKind::NotFound
+            }
             Self::RateLimited { .. } => ErrorKind::Network,
-            Self::NotAModel { .. } => ErrorKind::Usage,
-            Self::Listing { .. } | Self::Refused { .. } => ErrorKind::Refused,
+            Self::NotAModel { .. } | Self::Target { .. } => ErrorKind::Usage,
+            Self::Stage(_) | Self::Graph(_) | Self::Listing { .. } | Self::Refused { .. } => {
+                ErrorKind::Refused
+            }
         }
     }
 
@@ -223,8 +224,16 @@ mod tests {
             (gated(Gate::NoGrant), ErrorKind::Denied, "https://h/org/name"),
             (gated(Gate::BadToken), ErrorKind::Denied, "new token"),
             (Error::BadToken { id: id() }, ErrorKind::Denied, "new token"),
-            (Error::Missing { id: id(), authenticated: false, nearest: vec![] }, ErrorKind::NotFound, "HF_TOKEN"),
-            (Error::Missing { id: id(), authenticated: true, nearest: vec![] }, ErrorKind::NotFound, "member"),
+            (
+                Error::Missing { id: id(), authenticated: false, nearest: vec![] },
+                ErrorKind::NotFound,
+                "HF_TOKEN",
+            ),
+            (
+                Error::Missing { id: id(), authenticated: true, nearest: vec![] },
+                ErrorKind::NotFound,
+                "member",
+            ),
             (
                 Error::Missing { id: id(), authenticated: true, nearest: vec!["a/b".into()] },
                 ErrorKind::NotFound,

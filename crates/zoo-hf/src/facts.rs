@@ -144,27 +144,45 @@ mod tests {
         assert_eq!((&facts.other["task"], &facts.other["model_type"]), (&json!("fill-mask"), &json!("bert")));
         assert!(!facts.other.contains_key("not") && facts.labels.is_none());
         let other = of(b"---\nlicense: other\nlicense_name: gemma\nlicense_link: LICENSE\n---\n", json!({}));
-        assert_eq!((other.licence.as_deref(), &other.other["licence_link"]), (Some("gemma"), &json!("LICENSE")));
+        assert_eq!(
+            (other.licence.as_deref(), &other.other["licence_link"]),
+            (Some("gemma"), &json!("LICENSE"))
+        );
     }
 
     #[test]
     fn what_is_no_front_matter_says_nothing() {
         let bomb = b"---\na: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f]\n---\n";
         let deep = [b"---\na: ".as_slice(), &b"[".repeat(100_000), b"\n---\n"].concat();
-        for card in [&b""[..], b"# no", b"---\n", b"---\nlicense: mit\n", b"---\n: : :\n---\n", b"---\n- a\n---\n", bomb, &deep] {
+        for card in [
+            &b""[..],
+            b"# no",
+            b"---\n",
+            b"---\nlicense: mit\n",
+            b"---\n: : :\n---\n",
+            b"---\n- a\n---\n",
+            bomb,
+            &deep,
+        ] {
             assert_eq!(of(card, json!({})).licence, None);
         }
-        assert_eq!(of(b"\xef\xbb\xbf---\r\nlicense: mit\r\n---\r\n", json!({})).licence.as_deref(), Some("mit"));
+        assert_eq!(
+            of(b"\xef\xbb\xbf---\r\nlicense: mit\r\n---\r\n", json!({})).licence.as_deref(),
+            Some("mit")
+        );
         assert_eq!(of(b"---\nlicense: mit\n---\n\xff\xfe", json!({})).licence.as_deref(), Some("mit"));
     }
 
     #[test]
     fn labels_are_in_the_order_of_the_outputs() {
         let names = |map: Value| labels(&json!({ "id2label": map }));
-        let many: serde_json::Map<String, Value> = (0..12).map(|i| (i.to_string(), json!(format!("n{i}")))).collect();
+        let many: serde_json::Map<String, Value> =
+            (0..12).map(|i| (i.to_string(), json!(format!("n{i}")))).collect();
         assert_eq!(names(many.into()).unwrap()[10], "n10");
         assert_eq!(names(json!({"1": "b", "0": "a"})).unwrap(), ["a", "b"]);
-        for nothing in [json!({}), json!({"0": "LABEL_0", "1": "LABEL_1"}), json!({"0": "a", "2": "b"}), json!({"0": 1})] {
+        for nothing in
+            [json!({}), json!({"0": "LABEL_0", "1": "LABEL_1"}), json!({"0": "a", "2": "b"}), json!({"0": 1})]
+        {
             assert_eq!(names(nothing.clone()), None, "{nothing}");
         }
     }
@@ -180,9 +198,15 @@ mod tests {
             ..Info::default()
         };
         of_info(&info, "https://h/org/name".into(), &mut facts);
-        assert_eq!((facts.licence.as_deref(), &facts.other["library"]), (Some("mit"), &json!("transformers")));
+        assert_eq!(
+            (facts.licence.as_deref(), &facts.other["library"]),
+            (Some("mit"), &json!("transformers"))
+        );
         of_files(&Told { card: Some(CARD.to_vec()), ..Told::default() }, &mut facts);
-        assert_eq!((facts.licence.as_deref(), &facts.tags), (Some("apache-2.0"), &vec!["pytorch".to_owned()]));
+        assert_eq!(
+            (facts.licence.as_deref(), &facts.tags),
+            (Some("apache-2.0"), &vec!["pytorch".to_owned()])
+        );
         assert_eq!(facts.other["task"], "fill-mask");
     }
 }

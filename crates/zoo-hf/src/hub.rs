@@ -44,7 +44,8 @@ pub struct HfConfig {
 
 impl Default for HfConfig {
     fn default() -> Self {
-        let endpoint = Url::parse("https://huggingface.co").unwrap_or_else(|_| unreachable!("a constant URL"));
+        let endpoint =
+            Url::parse("https://huggingface.co").unwrap_or_else(|_| unreachable!("a constant URL"));
         Self { endpoint, caches: Vec::new(), knows: Some(crate::stage::builds) }
     }
 }
@@ -181,7 +182,8 @@ impl Hub {
             let manifest = model.manifest;
             let id = manifest.name.as_str();
             let all = format!("{id} {}", manifest.model.tags.join(" ")).to_lowercase();
-            let fits = manifest.ecosystem.as_str() == Self::ECOSYSTEM && words.iter().all(|w| all.contains(w.as_str()));
+            let fits = manifest.ecosystem.as_str() == Self::ECOSYSTEM
+                && words.iter().all(|w| all.contains(w.as_str()));
             if fits && found.iter().all(|known| known.model != id) {
                 let text = |name: &str| manifest.model.other.get(name)?.as_str().map(str::to_owned);
                 found.push(Listing {
@@ -205,7 +207,7 @@ impl Hub {
 
     pub(crate) async fn resolve_asked(&self, asked: &Asked, shown: &str) -> Result<Resolution> {
         if self.zoo.offline() {
-            return self.from_cache(asked)?.ok_or_else(|| {
+            return self.cached(asked)?.ok_or_else(|| {
                 let nearest = self.zoo.store().nearest(&asked.id);
                 CoreError::Offline { what: format!("`{shown}`"), nearest }.into()
             });
@@ -232,7 +234,7 @@ impl Hub {
         self.resolution(info, listing)
     }
 
-    fn from_cache(&self, asked: &Asked) -> Result<Option<Resolution>> {
+    fn cached(&self, asked: &Asked) -> Result<Option<Resolution>> {
         for cached in self.config.caches.iter().filter_map(|root| Cached::find(root, &asked.id)) {
             let Some(commit) = cached.commit(&asked.revision) else { continue };
             let Some(listing) = cached.files(&commit) else { continue };

@@ -34,5 +34,5 @@ pub mod stage;
 
 pub use api::Info;
 pub use error::{Error, Gate, Result};
-pub use hub::{Hub, HfConfig, Listing, Resolution};
+pub use hub::{HfConfig, Hub, Listing, Resolution};
 pub use model::Model;

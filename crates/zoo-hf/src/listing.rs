@@ -58,9 +58,12 @@ impl Files {
             return Err(format!("it has more than {MAX_FILES} files"));
         }
         match EntryPath::new(path) {
-            Ok(path) => match self.files.insert(path.clone(), file.clone()) {
-                Some(before) if before != file => Err(format!("it has `{path}` twice")),
-                _ => Ok(()),
+            Ok(path) => match self.files.get(&path) {
+                Some(before) if *before != file => Err(format!("it has `{path}` twice")),
+                _ => {
+                    self.files.insert(path, file);
+                    Ok(())
+                }
             },
             Err(error) => {
                 tracing::warn!(%error, "left out");
@@ -169,7 +172,8 @@ pub(crate) mod tests {
     #[test]
     fn paths_that_lead_elsewhere_are_no_files() {
         let blob = "cd".repeat(20);
-        let tricks = ["../config.json", "/etc/passwd", "a/../../b", "a\\..\\b", "C:\\x", "a\0b", "x.", "con:1"];
+        let tricks =
+            ["../config.json", "/etc/passwd", "a/../../b", "a\\..\\b", "C:\\x", "a\0b", "x.", "con:1"];
         let entries: Vec<_> = tricks
             .iter()
             .map(|path| json!({"type": "file", "oid": blob, "size": 1, "path": path}))
@@ -191,7 +195,10 @@ pub(crate) mod tests {
             (json!([{"type": "file", "oid": "xyz", "size": 1, "path": "x"}]), "not a digest"),
             (json!([{"type": "file", "oid": a, "size": -1, "path": "x"}]), "-1"),
             (json!({"error": "no"}), "sequence"),
-            (json!([{"type": "file", "oid": a, "size": 1, "path": "x", "lfs": {"oid": a, "size": 1}}]), "not a digest"),
+            (
+                json!([{"type": "file", "oid": a, "size": 1, "path": "x", "lfs": {"oid": a, "size": 1}}]),
+                "not a digest",
+            ),
         ] {
             let error = page(&bad).unwrap_err();
             assert!(error.contains(what), "{bad}: {error}");

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use zoo_core::Zoo;
 use zoo_core::manifest::Manifest;
 use zoo_core::store::StoredModel;
-use zoo_core::Zoo;
 
 use crate::pull::Record;
 use crate::select::{Selection, Wanted};

@@ -25,8 +25,23 @@ const OTHER_KINDS: [&str; 4] = ["datasets", "spaces", "kernels", "buckets"];
 
 /// First parts of the site's own pages, which nobody can be called.
 const PAGES: [&str; 17] = [
-    "api", "blog", "chat", "collections", "docs", "enterprise", "join", "learn", "login", "models", "new",
-    "organizations", "papers", "posts", "pricing", "settings", "tasks",
+    "api",
+    "blog",
+    "chat",
+    "collections",
+    "docs",
+    "enterprise",
+    "join",
+    "learn",
+    "login",
+    "models",
+    "new",
+    "organizations",
+    "papers",
+    "posts",
+    "pricing",
+    "settings",
+    "tasks",
 ];
 
 /// The longest name of a repository, without its owner.
@@ -102,14 +117,17 @@ pub(crate) fn bad_id(id: &str) -> Option<&'static str> {
         ends.into_iter().all(|b| b.is_some_and(|b| word(*b)))
             && bytes.iter().all(|b| word(*b) || matches!(b, b'-' | b'.'))
     };
-    (!id.split('/').all(good))
-        .then_some("names have letters, digits, `_`, `-` and `.`, and begin and end with a letter, a digit or `_`")
+    (!id.split('/').all(good)).then_some(
+        "names have letters, digits, `_`, `-` and `.`, and begin and end with a letter, a digit or `_`",
+    )
 }
 
 /// Whether a bare `org/name` can only be a repository of this hub, and no path that another hub knows.
 pub(crate) fn is_bare_id(text: &str) -> bool {
     let is_other = |owner: &str| {
-        OTHER_KINDS.contains(&owner) || PAGES.contains(&owner) || ["onnxmodelzoo", "quantized"].contains(&owner)
+        OTHER_KINDS.contains(&owner)
+            || PAGES.contains(&owner)
+            || ["onnxmodelzoo", "quantized"].contains(&owner)
     };
     text.split_once('/').is_some_and(|(owner, _)| !is_other(owner)) && bad_id(text).is_none()
 }
@@ -166,7 +184,7 @@ pub(crate) fn recognise(url: &Url, endpoint: &Url) -> Option<Handle> {
     let is_file = *verb != "tree" && !path.is_empty();
     let named = is_file.then(|| Handle::new(Hub::NAME, &format!("{id}/{}", path.join("/")), Some(&revision)));
     // A file whose name no handle can hold is left to those that the model needs.
-    named.and_then(|handle| handle.ok()).or_else(|| Handle::new(Hub::NAME, &id, Some(&revision)).ok())
+    named.and_then(std::result::Result::ok).or_else(|| Handle::new(Hub::NAME, &id, Some(&revision)).ok())
 }
 
 fn is_verb(part: Option<&&str>) -> bool {
@@ -213,7 +231,9 @@ mod tests {
             assert_eq!(bad_id(good), None, "{good}");
         }
         let long = "x".repeat(97);
-        for bad in ["", "/", "a/", "/a", "a/b/c", "-a", "a-", ".a", "a.", "a--b", "a..b", "a.git", "a b", "ü", &long] {
+        for bad in
+            ["", "/", "a/", "/a", "a/b/c", "-a", "a-", ".a", "a.", "a--b", "a..b", "a.git", "a b", "ü", &long]
+        {
             assert!(bad_id(bad).is_some(), "{bad}");
         }
         for refused in ["hf:a--b/c", "hf:org/name/../x"] {

@@ -131,7 +131,9 @@ pub(crate) fn recipe(file: &Value, config: &Value) -> Option<Value> {
 }
 
 fn class(file: &Value, config: &Value) -> Option<&'static Class> {
-    let named = ["image_processor_type", "feature_extractor_type"].into_iter().find_map(|key| file.get(key)?.as_str());
+    let named = ["image_processor_type", "feature_extractor_type"]
+        .into_iter()
+        .find_map(|key| file.get(key)?.as_str());
     let name = match named {
         Some(name) => ["ImageProcessorFast", "ImageProcessor", "FeatureExtractor"]
             .into_iter()
@@ -152,9 +154,7 @@ fn resize(file: &Value, class: &Class, steps: &mut Vec<Value>) -> Option<()> {
         3 => "bicubic",
         _ => return None,
     };
-    let step = |size: Value, rule: &str| {
-        json!({ "op": "resize", "size": size, "rule": rule, "filter": filter, "antialias": true })
-    };
+    let step = |size: Value, rule: &str| json!({ "op": "resize", "size": size, "rule": rule, "filter": filter, "antialias": true });
     let size = file.get("size")?;
     let shortest = size.get("shortest_edge").and_then(side);
     let both = size.get("height").and_then(side).zip(size.get("width").and_then(side));
@@ -178,7 +178,10 @@ fn resize(file: &Value, class: &Class, steps: &mut Vec<Value>) -> Option<()> {
             if size >= CONVNEXT_WHOLE {
                 steps.push(step(json!([size, size]), "exact"));
             } else {
-                let part = file.get("crop_pct").filter(|p| !p.is_null()).map_or(Some(CONVNEXT_CROP), Value::as_f64)?;
+                let part = file
+                    .get("crop_pct")
+                    .filter(|p| !p.is_null())
+                    .map_or(Some(CONVNEXT_CROP), Value::as_f64)?;
                 let wider = size as f64 / part;
                 if !(part > 0.0 && wider <= MAX_SIDE as f64) {
                     return None;
@@ -215,7 +218,10 @@ mod tests {
         let half = json!([0.5, 0.5, 0.5]);
         let file = json!({"do_normalize": true, "do_resize": true, "image_mean": half, "image_std": half, "size": 224});
         let vit = steps(&file, "vit").unwrap();
-        assert_eq!(ops(&vit), [("resize", json!([224, 224])), ("rescale", Value::Null), ("normalize", Value::Null)]);
+        assert_eq!(
+            ops(&vit),
+            [("resize", json!([224, 224])), ("rescale", Value::Null), ("normalize", Value::Null)]
+        );
         assert_eq!((&vit[0]["filter"], &vit[0]["rule"]), (&json!("bilinear"), &json!("exact")));
         assert_eq!(vit[1]["factor"], TO_UNIT);
         assert_eq!(steps(&file, "bert"), None);

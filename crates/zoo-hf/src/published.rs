@@ -20,13 +20,16 @@ impl Model {
         let wanted = Wanted { onnx: Some(files.clone()), ..Wanted::default() };
         let selection = self.selection(&wanted).unwrap_or_default();
         let original = EntryPath::new(ORIGINAL).map_err(CoreError::from)?;
-        let is_graph = |path: &&EntryPath| path.as_str().ends_with(".onnx");
-        let staged = selection.onnx.iter().filter(is_graph).map(|graph| {
-            let stem = graph.as_str().trim_end_matches("onnx");
-            let is_data = |path: &&EntryPath| *path != graph && path.as_str().starts_with(stem);
+        let staged = selection.onnx.iter().filter_map(|graph| {
+            let stem = graph.as_str().strip_suffix(".onnx")?;
+            let is_data = |path: &&EntryPath| {
+                let rest = path.as_str().strip_prefix(stem);
+                *path != graph
+                    && rest.is_some_and(|rest| rest.starts_with(".onnx") || rest.starts_with(".data"))
+            };
             let data = selection.onnx.iter().filter(is_data).map(|path| path.below(&original)).collect();
             let form = Staged::new(Target::Onnx.name(), graph.below(&original), data);
-            StagedModel::new(self.folder().to_owned(), form, self.manifest().clone())
+            Some(StagedModel::new(self.folder().to_owned(), form, self.manifest().clone()))
         });
         Ok(staged.collect())
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zoo_core::error::ErrorKind;
-use zoo_core::handle::Handle;
+use zoo_core::handle::{Handle, Revision};
 use zoo_core::manifest::Manifest;
 use zoo_core::path::EntryPath;
 use zoo_core::remote::RemoteFile;
@@ -67,10 +67,10 @@ impl Hub {
         let asked = Asked::of(handle)?;
         let mut wanted = wanted.clone();
         wanted.extra.extend(asked.file.clone());
-        let named = handle.revision.as_ref().map(|revision| revision.as_str());
+        let named = handle.revision.as_ref().map(Revision::as_str);
         if let Some(model) = self.stored(&asked.id, named)?.filter(|_| asked.is_fixed() || self.zoo.offline())
             && let Some(model) = self.whole(&model).await?
-            && model.has(&wanted)
+            && (model.has(&wanted) || (self.zoo.offline() && serves(model.manifest(), &wanted)))
         {
             return Ok(model);
         }
@@ -83,7 +83,9 @@ impl Hub {
                     Some(stored) => self.whole(&stored).await?,
                     None => None,
                 };
-                let Some(model) = stored.filter(|model| model.has(&wanted)) else { return Err(error) };
+                let Some(model) = stored.filter(|model| serves(model.manifest(), &wanted)) else {
+                    return Err(error);
+                };
                 tracing::warn!(%error, "using what is in the store");
                 return Ok(model);
             }
@@ -132,11 +134,13 @@ impl Hub {
         let key = model.stored().key();
         for other in self.zoo.store().models()? {
             let named = other.key();
-            let is_other = named.ecosystem == key.ecosystem && named.name == key.name && named.revision != key.revision;
+            let is_other =
+                named.ecosystem == key.ecosystem && named.name == key.name && named.revision != key.revision;
             if is_other && other.manifest.asked_for.contains(&asked.revision) {
                 let handle = other.manifest.handle.clone();
                 let pull = self.zoo.extend(&other).await?;
-                pull.commit(handle, |manifest| manifest.asked_for.retain(|name| *name != asked.revision)).await?;
+                pull.commit(handle, |manifest| manifest.asked_for.retain(|name| *name != asked.revision))
+                    .await?;
             }
         }
         Ok(())
@@ -149,7 +153,8 @@ impl Hub {
             return Ok(Found::There(Box::new(self.resolve_asked(asked, shown).await?)));
         }
         let info = self.info(asked).await?;
-        if let Some(stored) = self.stored(&info.id, Some(&info.sha))?.filter(|stored| is_noted(&stored.manifest, asked))
+        if let Some(stored) =
+            self.stored(&info.id, Some(&info.sha))?.filter(|stored| is_noted(&stored.manifest, asked))
             && let Some(model) = self.whole(&stored).await?
             && model.has(wanted)
         {
@@ -159,11 +164,20 @@ impl Hub {
     }
 
     /// Fetches what decides, decides, and fetches the rest.
-    async fn bring(&self, pull: &mut Pull, found: &Resolution, asked: &Asked, wanted: &Wanted) -> Result<Selection> {
+    async fn bring(
+        &self,
+        pull: &mut Pull,
+        found: &Resolution,
+        asked: &Asked,
+        wanted: &Wanted,
+    ) -> Result<Selection> {
         let refused = |refusal: Refusal| match refusal {
-            Refusal::NoFile { path, nearest } => {
-                Error::FileMissing { id: found.info.id.clone(), path, revision: asked.revision.clone(), nearest }
-            }
+            Refusal::NoFile { path, nearest } => Error::FileMissing {
+                id: found.info.id.clone(),
+                path,
+                revision: asked.revision.clone(),
+                nearest,
+            },
             refusal => Error::Refused { id: found.info.id.clone(), refusal },
         };
         let knows = self.config.knows;
@@ -185,14 +199,24 @@ impl Hub {
         Err(Error::Listing { id: found.info.id.clone(), reason })
     }
 
-    async fn fetch(&self, pull: &mut Pull, found: &Resolution, asked: &Asked, paths: &[EntryPath]) -> Result<()> {
+    async fn fetch(
+        &self,
+        pull: &mut Pull,
+        found: &Resolution,
+        asked: &Asked,
+        paths: &[EntryPath],
+    ) -> Result<()> {
         let wanted: BTreeSet<&EntryPath> = paths.iter().collect();
         let is_here = |file: &RemoteFile| {
             let path = file.path.as_str();
             pull.entries().iter().any(|entry| entry.path.as_str().strip_prefix("original/") == Some(path))
         };
-        let files: Vec<RemoteFile> =
-            found.files.iter().filter(|file| wanted.contains(&file.path) && !is_here(file)).cloned().collect();
+        let files: Vec<RemoteFile> = found
+            .files
+            .iter()
+            .filter(|file| wanted.contains(&file.path) && !is_here(file))
+            .cloned()
+            .collect();
         if files.is_empty() {
             return Ok(());
         }
@@ -213,20 +237,29 @@ fn failed(error: &CoreError, files: &[RemoteFile]) -> Option<String> {
     files.iter().find(is_it).map(|file| file.path.to_string())
 }
 
-/// Whether everything that is wanted was pulled.
+/// Whether everything that is wanted was selected and pulled.
 pub(crate) fn has(manifest: &Manifest, wanted: &Wanted) -> bool {
+    Record::of(manifest).selected.contains_key(&wanted.key()) && serves(manifest, wanted)
+}
+
+/// Whether everything that is wanted is here: as it was selected, or because it was pulled as it is, or everything was. Then nobody
+/// looked yet whether anything can be made of it.
+fn serves(manifest: &Manifest, wanted: &Wanted) -> bool {
     let here = |path: &EntryPath| {
         let files = &manifest.files;
         files.iter().any(|file| file.path.as_str().strip_prefix("original/") == Some(path.as_str()))
     };
     let selected = &Record::of(manifest).selected;
-    let chosen = selected.get(&wanted.key()).or_else(|| selected.get("all"));
+    let (all, as_it_is) =
+        (Wanted { all: true, ..Wanted::default() }, Wanted { as_it_is: true, ..wanted.clone() });
+    let chosen = [wanted, &as_it_is, &all].into_iter().find_map(|wanted| selected.get(&wanted.key()));
     chosen.is_some_and(|selection| selection.files.iter().all(here)) && wanted.extra.iter().all(here)
 }
 
 /// Whether the manifest knows the words that were used.
 fn is_noted(manifest: &Manifest, asked: &Asked) -> bool {
-    let revision = asked.revision == manifest.revision.as_str() || manifest.asked_for.contains(&asked.revision);
+    let revision =
+        asked.revision == manifest.revision.as_str() || manifest.asked_for.contains(&asked.revision);
     revision && (asked.id == manifest.name.as_str() || Record::of(manifest).names.contains(&asked.id))
 }
 

@@ -98,12 +98,15 @@ fn write(
     let mut results = Vec::new();
     let mut speed = None;
     for sound in sounds {
+        let reads = Instant::now();
         let features = audio.features(sound)?;
         model.read_tensor(audio.input(), &features)?;
         let given = tokens.beginning(&mut model, asked.writing.language.as_deref())?;
         model.restart();
-        let (written, text) =
+        let reading = reads.elapsed();
+        let (mut written, text) =
             generate::stream(&mut model, &tokenizer, &given, &settings, positions, asked.writing.seed, live)?;
+        written.reading += reading;
         speed = Some(generate::speed(&given, &written));
         results.push(json!({
             "sound": sound.name(),

@@ -126,6 +126,7 @@ fn texts(language: &Language, asked: &Asked, loader: &Loader, live: &Live) -> Re
     let began = Instant::now();
     for text in &asked.texts {
         let prompt = prompt(&tokenizer, text, &settings, &writer)?;
+        let reads = Instant::now();
         let (decoder, given, positions): (&mut dyn Decoder, Vec<i64>, _) = match &mut writer {
             Writer::Causal(model) => {
                 model.restart();
@@ -136,8 +137,10 @@ fn texts(language: &Language, asked: &Asked, loader: &Loader, live: &Live) -> Re
                 (model, vec![start(&settings)?], None)
             }
         };
-        let (written, text_out) =
+        let reading = reads.elapsed();
+        let (mut written, text_out) =
             stream(decoder, &tokenizer, &given, &settings, positions, asked.writing.seed, live)?;
+        written.reading += reading;
         told.notes.extend(why(&written, positions));
         told.speed = Some(speed(&prompt, &written));
         results.push(json!({

@@ -181,6 +181,8 @@ pub(super) async fn run(args: &Run, app: &App) -> Result<Exit> {
     let task = match language.task(wanted).or_else(|| by_inputs(&asked)) {
         // Labels of one's own make a classifier of sentences that follow from each other one of anything.
         Some(TextTask::TextClassification) if !asked.labels.is_empty() => TextTask::ZeroShot,
+        // Networks that classify sounds are of the same class as those that classify texts.
+        Some(TextTask::TextClassification) if !asked.audio.is_empty() => TextTask::AudioClassification,
         Some(task) => task,
         None => by_outputs(&language)?,
     };

@@ -44,9 +44,13 @@ impl Wishes {
     /// Which files of a repository they need.
     pub(super) fn wanted(&self) -> Result<Wanted> {
         let mut wanted = Wanted::default();
-        wanted.framework = self.options.framework.as_deref().map(str::parse).transpose().map_err(
-            |error: zoo_hf::select::UnknownFramework| Failure::usage(error.to_string()),
-        )?;
+        wanted.framework = self
+            .options
+            .framework
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: zoo_hf::select::UnknownFramework| Failure::usage(error.to_string()))?;
         wanted.all = self.all_files;
         let suffix = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         wanted.onnx = self.onnx_files.as_ref().map(|text| OnnxFiles::new(suffix(text)));
@@ -123,9 +127,13 @@ impl Wishes {
         let given = self.given();
         let foreign = |option: &&String| ["--arch", "--dictionary"].contains(&option.as_str());
         if let Some(option) = given.iter().find(foreign) {
-            return Err(ignored(option, "a repository of Hugging Face: its configuration says what network it is"));
+            return Err(ignored(
+                option,
+                "a repository of Hugging Face: its configuration says what network it is",
+            ));
         }
-        let made = |option: &&String| !["--all-files", "--onnx-files", "--framework"].contains(&option.as_str());
+        let made =
+            |option: &&String| !["--all-files", "--onnx-files", "--framework"].contains(&option.as_str());
         if (self.onnx_files.is_some() || self.to == [Target::Original])
             && let Some(option) = given.iter().find(made)
         {
@@ -186,7 +194,11 @@ mod tests {
         });
         assert!(message(original.allow_torch(true)).1.starts_with("--fold does not apply to originals"));
         assert_eq!(message(wishes(|w| w.to = vec![Target::H5]).allow_torch(true)).0, Exit::Refused);
-        assert!(message(wishes(|w| w.options.class = Some("x".into())).allow_torch(false)).1.starts_with("--auto"));
+        assert!(
+            message(wishes(|w| w.options.class = Some("x".into())).allow_torch(false))
+                .1
+                .starts_with("--auto")
+        );
     }
 
     #[test]

@@ -97,6 +97,10 @@ impl Wanted {
         if self.all {
             return "all".into();
         }
+        if self.as_it_is {
+            // Nobody looked whether anything can be made of it.
+            return format!("{} as it is", Self { as_it_is: false, ..self.clone() }.key());
+        }
         match (&self.onnx, self.framework) {
             (Some(OnnxFiles { suffix: None }), _) => "onnx".into(),
             (Some(OnnxFiles { suffix: Some(suffix) }), _) => format!("onnx={suffix}"),
@@ -144,7 +148,12 @@ pub type Knows<'a> = &'a (dyn Fn(&str) -> bool + Sync);
 ///
 /// # Errors
 /// Why nothing can be made of the repository. Nothing large was needed to find out.
-pub fn select(files: &Files, small: &Small, wanted: &Wanted, knows: Option<Knows<'_>>) -> Result<Step, Refusal> {
+pub fn select(
+    files: &Files,
+    small: &Small,
+    wanted: &Wanted,
+    knows: Option<Knows<'_>>,
+) -> Result<Step, Refusal> {
     match selected(files, small, wanted, knows) {
         Ok(selection) => Ok(Step::Done(selection)),
         Err(Stop::Read(paths)) => Ok(Step::Read(paths)),
@@ -208,7 +217,12 @@ impl View<'_> {
     }
 }
 
-fn selected(files: &Files, small: &Small, wanted: &Wanted, knows: Option<Knows<'_>>) -> Result<Selection, Stop> {
+fn selected(
+    files: &Files,
+    small: &Small,
+    wanted: &Wanted,
+    knows: Option<Knows<'_>>,
+) -> Result<Selection, Stop> {
     if wanted.all {
         return match everything(files, wanted)? {
             Step::Done(selection) => Ok(selection),

@@ -65,7 +65,11 @@ pub(super) fn read(view: &View<'_>) -> Result<Modules, Stop> {
 
 impl Modules {
     /// The files of the modules besides the network: all that is small, and the weights once.
-    pub(super) fn files(&self, view: &View<'_>, framework: Option<Framework>) -> Result<BTreeSet<EntryPath>, Stop> {
+    pub(super) fn files(
+        &self,
+        view: &View<'_>,
+        framework: Option<Framework>,
+    ) -> Result<BTreeSet<EntryPath>, Stop> {
         let mut found = BTreeSet::new();
         for folder in &self.others {
             let is_small = |path: &&EntryPath| {

@@ -85,7 +85,9 @@ pub enum Refusal {
         nearest: Vec<String>,
     },
     /// All files are wanted, and one has a path that no folder can hold, or that leads out of it.
-    #[error("its file `{path}` has a path that leads out of its folder, or that no folder can hold everywhere")]
+    #[error(
+        "its file `{path}` has a path that leads out of its folder, or that no folder can hold everywhere"
+    )]
     UnsafePath {
         /// The path, escaped.
         path: String,

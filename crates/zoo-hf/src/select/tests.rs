@@ -113,7 +113,8 @@ fn without_the_preferred_form_the_next_one_is_taken() {
     assert_eq!(form(&["model.safetensors", "pytorch_model.bin"], Some(Framework::Tf)), Form::SafeTensors);
     assert_eq!(form(&["pytorch_model.bin", "tf_model.h5"], Some(Framework::Flax)), Form::Pickle);
     // In a folder it belongs to something else.
-    let refusal = repo(&["config.json", "tf/tf_model.h5", "original/consolidated.00.pth"]).refused(&Wanted::default());
+    let refusal =
+        repo(&["config.json", "tf/tf_model.h5", "original/consolidated.00.pth"]).refused(&Wanted::default());
     assert!(matches!(&refusal, Refusal::NoWeights { found } if found.len() == 2), "{refusal}");
     assert!(refusal.to_string().contains("`tf/tf_model.h5`"), "{refusal}");
 }
@@ -124,8 +125,10 @@ const INDEX: &str = r#"{"metadata": {"total_size": 9}, "weight_map":
 #[test]
 fn shards_are_those_that_the_index_names() {
     let shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
-    let sharded = repo(&[&["config.json", "model-00003-of-00003.safetensors", "pytorch_model.bin"], &shards[..]].concat())
-        .with("model.safetensors.index.json", INDEX);
+    let sharded = repo(
+        &[&["config.json", "model-00003-of-00003.safetensors", "pytorch_model.bin"], &shards[..]].concat(),
+    )
+    .with("model.safetensors.index.json", INDEX);
     let (selection, seen) = sharded.run(&Wanted::default(), None);
     let selection = selection.unwrap();
     assert_eq!(seen, ["config.json", "model.safetensors.index.json"]);
@@ -149,7 +152,10 @@ fn an_index_that_leads_elsewhere_is_refused() {
         assert!(matches!(with(shard), Refusal::Broken { .. }), "{shard}: {}", with(shard));
     }
     let missing = with("model-00001-of-00001.safetensors");
-    assert!(matches!(&missing, Refusal::ShardMissing { shard, .. } if shard.starts_with("model-00001")), "{missing}");
+    assert!(
+        matches!(&missing, Refusal::ShardMissing { shard, .. } if shard.starts_with("model-00001")),
+        "{missing}"
+    );
     assert!(missing.hint().unwrap().contains("not complete"));
     for index in ["{}", "[]", r#"{"weight_map": {}}"#, r#"{"weight_map": {"a": 1}}"#] {
         let broken = repo(&[]).with("pytorch_model.bin.index.json", index).refused(&Wanted::default());
@@ -161,7 +167,10 @@ fn an_index_that_leads_elsewhere_is_refused() {
 fn the_configuration_may_name_the_weights() {
     let named = |name: &str| {
         let config = json!({ "transformers_weights": name });
-        repo(&["model.safetensors", "other.safetensors"]).with("config.json", config).run(&Wanted::default(), None).0
+        repo(&["model.safetensors", "other.safetensors"])
+            .with("config.json", config)
+            .run(&Wanted::default(), None)
+            .0
     };
     assert_eq!(names(&named("other.safetensors").unwrap().weights.unwrap().files), ["other.safetensors"]);
     for bad in ["none.safetensors", "../model.safetensors", "other.txt"] {
@@ -205,13 +214,33 @@ fn modules_of_sentence_transformers_bring_their_folders() {
         {"idx": 0, "name": "0", "path": "0_Transformer", "type": "sentence_transformers.models.Transformer"},
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
     ]);
-    let paths = ["0_Transformer/config.json", "0_Transformer/pytorch_model.bin", "0_Transformer/vocab.txt", "1_Pooling/config.json", "2_Other/x.json"];
+    let paths = [
+        "0_Transformer/config.json",
+        "0_Transformer/pytorch_model.bin",
+        "0_Transformer/vocab.txt",
+        "1_Pooling/config.json",
+        "2_Other/x.json",
+    ];
     let selection = repo(&paths).with("modules.json", old).selected(&Wanted::default());
     assert_eq!(selection.root, "0_Transformer/");
     assert_eq!(names(&selection.weights.unwrap().files), ["0_Transformer/pytorch_model.bin"]);
-    assert_eq!(names(&selection.files), ["0_Transformer/config.json", "0_Transformer/pytorch_model.bin", "0_Transformer/vocab.txt", "1_Pooling/config.json", "modules.json"]);
+    assert_eq!(
+        names(&selection.files),
+        [
+            "0_Transformer/config.json",
+            "0_Transformer/pytorch_model.bin",
+            "0_Transformer/vocab.txt",
+            "1_Pooling/config.json",
+            "modules.json"
+        ]
+    );
 
-    for bad in [json!([{"path": "../x", "type": "a"}]), json!([{"path": "a"}]), json!({}), json!(vec![json!({"type": "a"}); 65])] {
+    for bad in [
+        json!([{"path": "../x", "type": "a"}]),
+        json!([{"path": "a"}]),
+        json!({}),
+        json!(vec![json!({"type": "a"}); 65]),
+    ] {
         let broken = repo(&["model.safetensors"]).with("modules.json", bad).refused(&Wanted::default());
         assert!(matches!(broken, Refusal::Broken { .. }), "{broken}");
     }
@@ -232,10 +261,14 @@ fn what_cannot_be_built_is_refused_before_its_weights_are_needed() {
     let auto = json!({"AutoModel": "org/other--modeling_x.XModel"});
     let own = of(json!({"model_type": "x", "auto_map": auto}), None).unwrap_err();
     assert!(own.to_string().contains("x, org/other--modeling_x.XModel"), "{own}");
-    assert!(matches!(of(json!({"auto_map": auto}), Some(bert)), Err(Refusal::CustomCode { model_type: None, .. })));
+    assert!(matches!(
+        of(json!({"auto_map": auto}), Some(bert)),
+        Err(Refusal::CustomCode { model_type: None, .. })
+    ));
     assert!(of(json!({"model_type": "bert", "auto_map": auto}), Some(bert)).is_ok(), "zoo has it natively");
 
-    let quantised = of(json!({"quantization_config": {"quant_method": "gptq", "bits": 4}}), None).unwrap_err();
+    let quantised =
+        of(json!({"quantization_config": {"quant_method": "gptq", "bits": 4}}), None).unwrap_err();
     assert_eq!(quantised, Refusal::Quantised { method: "gptq".into() });
     assert!(of(json!({"quantization_config": null}), None).is_ok());
     assert_eq!(of(json!({"_diffusers_version": "0.1"}), None), Err(Refusal::Diffusers));
@@ -247,22 +280,32 @@ fn what_cannot_be_built_is_refused_before_its_weights_are_needed() {
 #[test]
 fn what_is_no_whole_model_is_named() {
     let adapter = json!({"peft_type": "LORA", "base_model_name_or_path": "org/base"});
-    let refusal = repo(&["adapter_model.safetensors"]).with("adapter_config.json", &adapter).refused(&Wanted::default());
+    let refusal = repo(&["adapter_model.safetensors"])
+        .with("adapter_config.json", &adapter)
+        .refused(&Wanted::default());
     assert_eq!(refusal, Refusal::Adapter { method: "LORA".into(), base: Some("org/base".into()) });
     assert!(refusal.hint().unwrap().contains("`hf:org/base`"));
     let local = json!({"base_model_name_or_path": "/home/me/base"});
     let refusal = repo(&["adapter_model.bin"]).with("adapter_config.json", local).refused(&Wanted::default());
     assert_eq!(refusal, Refusal::Adapter { method: "unnamed".into(), base: None });
     // A whole model beside an adapter is one.
-    let merged = repo(&["adapter_model.safetensors", "model.safetensors"]).with("adapter_config.json", &adapter);
+    let merged =
+        repo(&["adapter_model.safetensors", "model.safetensors"]).with("adapter_config.json", &adapter);
     assert_eq!(names(&merged.selected(&Wanted::default()).files), ["model.safetensors"]);
 
     let refused = |paths: &[&str]| repo(paths).refused(&Wanted::default());
-    assert_eq!(refused(&["model_index.json", "unet/diffusion_pytorch_model.safetensors"]), Refusal::Diffusers);
+    assert_eq!(
+        refused(&["model_index.json", "unet/diffusion_pytorch_model.safetensors"]),
+        Refusal::Diffusers
+    );
     assert_eq!(refused(&["model_index.json", "model.safetensors"]), Refusal::Diffusers);
-    assert!(matches!(refused(&["model-q4_k_m.gguf", "README.md"]), Refusal::GgufOnly { files } if files.len() == 1));
+    assert!(
+        matches!(refused(&["model-q4_k_m.gguf", "README.md"]), Refusal::GgufOnly { files } if files.len() == 1)
+    );
     assert_eq!(refused(&["config.json", "onnx/model.onnx"]), Refusal::OnnxOnly);
-    assert!(matches!(refused(&["saved_model.pb", "variables/x"]), Refusal::NoWeights { found } if found == ["saved_model.pb"]));
+    assert!(
+        matches!(refused(&["saved_model.pb", "variables/x"]), Refusal::NoWeights { found } if found == ["saved_model.pb"])
+    );
     assert!(matches!(refused(&["README.md"]), Refusal::NoWeights { found } if found.is_empty()));
     assert!(matches!(refused(&[]), Refusal::NoWeights { .. }));
 }
@@ -288,10 +331,21 @@ fn onnx_files_are_chosen_by_suffix_with_their_data() {
     let chosen = |suffix| {
         let selection = repo.selected(&onnx(suffix));
         assert!(selection.weights.is_none());
-        assert!(names(&selection.files).contains(&"tokenizer.json") && !names(&selection.files).contains(&"model.safetensors"));
+        assert!(
+            names(&selection.files).contains(&"tokenizer.json")
+                && !names(&selection.files).contains(&"model.safetensors")
+        );
         selection.onnx.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(chosen(None), ["onnx/decoder_model_merged.onnx", "onnx/model.onnx", "onnx/model.onnx_data", "onnx/model.onnx_data_1"]);
+    assert_eq!(
+        chosen(None),
+        [
+            "onnx/decoder_model_merged.onnx",
+            "onnx/model.onnx",
+            "onnx/model.onnx_data",
+            "onnx/model.onnx_data_1"
+        ]
+    );
     assert_eq!(chosen(Some("fp16")), ["onnx/model_fp16.onnx", "onnx/model_fp16.onnx.data"]);
     assert_eq!(chosen(Some("q4f16")), ["onnx/decoder_model_merged_q4f16.onnx"]);
     assert_eq!(chosen(Some("qint8_avx512")), ["onnx/model_qint8_avx512.onnx"]);
@@ -299,7 +353,10 @@ fn onnx_files_are_chosen_by_suffix_with_their_data() {
     assert!(refusal.hint().unwrap().contains("--onnx-files=fp16"), "{:?}", refusal.hint());
     let none = super::tests::repo(&["model.safetensors"]).refused(&onnx(None));
     assert!(none.to_string().ends_with("no ONNX files") && none.hint().unwrap().contains("leave out"));
-    assert_eq!(names(&super::tests::repo(&["model.onnx", "config.json"]).selected(&onnx(None)).onnx), ["model.onnx"]);
+    assert_eq!(
+        names(&super::tests::repo(&["model.onnx", "config.json"]).selected(&onnx(None)).onnx),
+        ["model.onnx"]
+    );
 }
 
 #[test]
@@ -313,7 +370,10 @@ fn everything_and_extra_files_are_taken_if_their_paths_are_safe() {
 
     let extra = |path: &str| Wanted { extra: vec![EntryPath::new(path).unwrap()], ..Wanted::default() };
     let repo = repo(&EVERY_FORM);
-    assert!(names(&repo.selected(&extra("openvino/openvino_model.bin")).files).contains(&"openvino/openvino_model.bin"));
+    assert!(
+        names(&repo.selected(&extra("openvino/openvino_model.bin")).files)
+            .contains(&"openvino/openvino_model.bin")
+    );
     let refusal = repo.refused(&extra("onnx/model2.onnx"));
     assert!(refusal.hint().unwrap().contains("`onnx/model.onnx`"), "{refusal}");
 
@@ -326,17 +386,26 @@ fn everything_and_extra_files_are_taken_if_their_paths_are_safe() {
 #[test]
 fn wishes_that_select_the_same_have_one_name() {
     assert_eq!(wanted(None).key(), wanted(Some(Framework::Pt)).key());
-    let keys = [wanted(None), wanted(Some(Framework::Tf)), wanted(Some(Framework::Flax)), onnx(None), onnx(Some("fp16")), Wanted { all: true, ..onnx(None) }];
+    let keys = [
+        wanted(None),
+        wanted(Some(Framework::Tf)),
+        wanted(Some(Framework::Flax)),
+        onnx(None),
+        onnx(Some("fp16")),
+        Wanted { all: true, ..onnx(None) },
+    ];
     assert_eq!(keys.map(|wanted| wanted.key()), ["pt", "tf", "flax", "onnx", "onnx=fp16", "all"]);
+    assert_eq!(Wanted { as_it_is: true, ..wanted(Some(Framework::Tf)) }.key(), "tf as it is");
     assert_eq!("tf".parse(), Ok(Framework::Tf));
     assert!("jax".parse::<Framework>().unwrap_err().to_string().contains("`flax`"));
 }
 
 #[test]
 fn a_selection_is_read_back_as_it_was_written() {
-    let selection = repo(&["config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"])
-        .with("model.safetensors.index.json", INDEX)
-        .selected(&Wanted::default());
+    let selection =
+        repo(&["config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"])
+            .with("model.safetensors.index.json", INDEX)
+            .selected(&Wanted::default());
     let json = serde_json::to_value(&selection).unwrap();
     assert_eq!(json["weights"]["form"], "safetensors");
     assert_eq!(serde_json::from_value::<Selection>(json).unwrap(), selection);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zoo_core::path::EntryPath;
 
@@ -15,14 +15,44 @@ const MAX_SHARDS: usize = 10_000;
 
 /// What stands behind `_` in the names of ONNX files that are not in full precision (transformers.js, optimum).
 const SUFFIXES: [&str; 18] = [
-    "fp16", "bf16", "int8", "uint8", "q8", "q4", "q4f16", "q2", "q2f16", "q1", "bnb4", "quantized", "O1", "O2", "O3",
-    "O4", "qint8", "quint8",
+    "fp16",
+    "bf16",
+    "int8",
+    "uint8",
+    "q8",
+    "q4",
+    "q4f16",
+    "q2",
+    "q2f16",
+    "q1",
+    "bnb4",
+    "quantized",
+    "O1",
+    "O2",
+    "O3",
+    "O4",
+    "qint8",
+    "quint8",
 ];
 
 /// Endings of files that may hold a model of another kind, told where there are no weights.
 const MODELS: [&str; 16] = [
-    ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".keras", ".pb", ".tflite", ".msgpack", ".ot", ".onnx",
-    ".gguf", ".mlmodel", ".nemo", ".pkl",
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".h5",
+    ".keras",
+    ".pb",
+    ".tflite",
+    ".msgpack",
+    ".ot",
+    ".onnx",
+    ".gguf",
+    ".mlmodel",
+    ".nemo",
+    ".pkl",
 ];
 
 /// How weights are kept.
@@ -92,10 +122,13 @@ pub(super) fn of(
 ) -> Result<Option<Weights>, Stop> {
     // Rare, and before everything else: the configuration names the file.
     if let Some(name) = config.and_then(|c| c.get("transformers_weights")).and_then(Value::as_str) {
-        let broken = |reason: &str| Refusal::Broken { path: format!("{root}config.json"), reason: reason.to_owned() };
-        let form = Form::of_name(name).ok_or_else(|| broken("`transformers_weights` names a file of no known form"))?;
+        let broken =
+            |reason: &str| Refusal::Broken { path: format!("{root}config.json"), reason: reason.to_owned() };
+        let form = Form::of_name(name)
+            .ok_or_else(|| broken("`transformers_weights` names a file of no known form"))?;
         let path = plain(name).and_then(|name| view.files.path(&format!("{root}{name}")));
-        let path = path.ok_or_else(|| broken("`transformers_weights` names a file that the repository does not have"))?;
+        let path = path
+            .ok_or_else(|| broken("`transformers_weights` names a file that the repository does not have"))?;
         return whole_or_shards(view, root, form, path).map(Some);
     }
     for form in Form::order(framework) {
@@ -169,7 +202,10 @@ pub(super) fn onnx(files: &Files, wanted: &OnnxFiles) -> Result<Vec<EntryPath>, 
     let chosen: Vec<&EntryPath> = models.iter().filter(|(p, s)| is_meant(p, s)).map(|(p, _)| *p).collect();
     if chosen.is_empty() {
         let available: BTreeSet<String> = models.iter().map(|(_, suffix)| (*suffix).to_owned()).collect();
-        return Err(Refusal::NoOnnx { suffix: wanted.suffix.clone(), available: available.into_iter().collect() });
+        return Err(Refusal::NoOnnx {
+            suffix: wanted.suffix.clone(),
+            available: available.into_iter().collect(),
+        });
     }
     let belongs = |path: &&EntryPath| {
         chosen.iter().any(|model| {
@@ -213,7 +249,8 @@ pub(super) fn none(view: &View<'_>, root: &str) -> Result<Refusal, Stop> {
     if view.has("model_index.json") {
         return Ok(Refusal::Diffusers);
     }
-    let ending = |ending: &'static str| view.files.paths().filter(move |path| path.as_str().ends_with(ending));
+    let ending =
+        |ending: &'static str| view.files.paths().filter(move |path| path.as_str().ends_with(ending));
     let gguf: Vec<String> = ending(".gguf").take(3).map(ToString::to_string).collect();
     if !gguf.is_empty() {
         return Ok(Refusal::GgufOnly { files: gguf });

@@ -18,6 +18,9 @@ pub(super) struct Choice {
 
 /// The architecture and class for a configuration and wishes; `sentence` says that sentence-transformers wrote the repository.
 pub(super) fn class(config: &Config, options: &StageOptions, sentence: bool) -> Result<Choice, StageError> {
+    if config.has("quantization_config") {
+        return Ok(config.unsupported("quantization_config")?);
+    }
     let architecture = architecture(config)?;
     // The same class has another name in another framework.
     let saved: Vec<&str> = config.architectures().into_iter().map(plain).collect();

@@ -11,7 +11,7 @@ mod sentence;
 
 use std::path::{Path, PathBuf};
 
-use zoo_arch::transformers::{ModelOptions, Part};
+use zoo_arch::transformers::ModelOptions;
 use zoo_arch::{Config, ImageSize, Task};
 use zoo_core::stage::{FloatType, StageOptions, WeightPolicy};
 use zoo_graph::builder::DEFAULT_OPSET;
@@ -127,11 +127,6 @@ pub fn stage(repository: &Path, out: &Path, options: &StageOptions) -> Result<Ou
 /// Whether models of this `model_type` are built.
 pub fn builds(model_type: &str) -> bool {
     zoo_arch::transformers::find(model_type).is_some()
-}
-
-/// The names of the files that a class is staged as, without `.onnx`, in order.
-pub fn parts(class: &'static zoo_arch::transformers::Class) -> impl Iterator<Item = &'static str> {
-    class.parts().iter().map(|Part { name, .. }| *name)
 }
 
 fn read_config(root: &Path) -> Result<Config, StageError> {

@@ -18,8 +18,22 @@ const LARGE_ABOVE: u64 = 10 << 20;
 
 /// Endings that the hub's `.gitattributes` makes large, whatever their length.
 const LARGE: [&str; 16] = [
-    "bin", "ckpt", "gguf", "gz", "h5", "model", "msgpack", "npz", "onnx", "onnx_data", "ot", "pb", "pt", "pth",
-    "safetensors", "tflite",
+    "bin",
+    "ckpt",
+    "gguf",
+    "gz",
+    "h5",
+    "model",
+    "msgpack",
+    "npz",
+    "onnx",
+    "onnx_data",
+    "ot",
+    "pb",
+    "pt",
+    "pth",
+    "safetensors",
+    "tflite",
 ];
 
 /// A repository of the Hugging Face hub being filled.

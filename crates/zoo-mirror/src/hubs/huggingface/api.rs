@@ -15,9 +15,26 @@ const MADE: &str = "2026-01-01T00:00:00.000Z";
 
 /// What `expand` may name, of what there is here and what clients ask for.
 const EXPAND: [&str; 20] = [
-    "author", "cardData", "config", "createdAt", "disabled", "downloads", "downloadsAllTime", "gated", "gguf",
-    "lastModified", "library_name", "likes", "pipeline_tag", "private", "safetensors", "sha", "siblings", "tags",
-    "transformersInfo", "usedStorage",
+    "author",
+    "cardData",
+    "config",
+    "createdAt",
+    "disabled",
+    "downloads",
+    "downloadsAllTime",
+    "gated",
+    "gguf",
+    "lastModified",
+    "library_name",
+    "likes",
+    "pipeline_tag",
+    "private",
+    "safetensors",
+    "sha",
+    "siblings",
+    "tags",
+    "transformersInfo",
+    "usedStorage",
 ];
 
 impl HuggingFace {
@@ -50,9 +67,11 @@ impl HuggingFace {
         };
         let at = |revision: &str, answer: &dyn Fn(&Commit) -> Reply| match repo.at(revision) {
             Some(commit) => answer(commit),
-            None => {
-                failure(StatusCode::NOT_FOUND, Some("RevisionNotFound"), &format!("Invalid rev id: {revision}"))
-            }
+            None => failure(
+                StatusCode::NOT_FOUND,
+                Some("RevisionNotFound"),
+                &format!("Invalid rev id: {revision}"),
+            ),
         };
         match rest {
             [] => at(super::MAIN, &|commit| info(id, &repo, commit, ask)),
@@ -63,7 +82,8 @@ impl HuggingFace {
             }
             ["refs"] => refs(ask, &repo),
             ["commits", revision] => at(revision, &|commit| {
-                let one = json!({ "id": commit.id, "title": "Upload", "message": "", "authors": [], "date": MADE });
+                let one =
+                    json!({ "id": commit.id, "title": "Upload", "message": "", "authors": [], "date": MADE });
                 Reply::json(&json!([one]), &[])
             }),
             _ => failure(StatusCode::NOT_FOUND, None, "Not Found"),
@@ -156,9 +176,7 @@ impl HuggingFace {
 /// Branches and tags; pull requests only for those who ask.
 fn refs(ask: &Ask, repo: &HubRepo) -> Reply {
     let list = |kind: RefKind, prefix: &str| -> Vec<Value> {
-        let entry = |(name, commit): (&String, &std::sync::Arc<Commit>)| {
-            json!({ "name": name, "ref": format!("{prefix}{name}"), "targetCommit": commit.id })
-        };
+        let entry = |(name, commit): (&String, &std::sync::Arc<Commit>)| json!({ "name": name, "ref": format!("{prefix}{name}"), "targetCommit": commit.id });
         repo.refs_of(kind).map(entry).collect()
     };
     let mut value = json!({
@@ -172,7 +190,9 @@ fn refs(ask: &Ask, repo: &HubRepo) -> Reply {
 }
 
 fn info(id: &str, repo: &HubRepo, commit: &Commit, ask: &Ask) -> Reply {
-    if let Some((_, unknown)) = ask.query.iter().find(|(key, value)| key == "expand" && !EXPAND.contains(&value.as_str())) {
+    if let Some((_, unknown)) =
+        ask.query.iter().find(|(key, value)| key == "expand" && !EXPAND.contains(&value.as_str()))
+    {
         return failure(StatusCode::BAD_REQUEST, None, &format!("Invalid option: {unknown} at \"expand\""));
     }
     let blobs = ask.query("blobs").is_some_and(|v| v.eq_ignore_ascii_case("true") || v == "1");
@@ -199,7 +219,8 @@ fn info(id: &str, repo: &HubRepo, commit: &Commit, ask: &Ask) -> Reply {
 
 /// Only the fields that were named, if any was.
 fn expanded(value: Value, ask: &Ask) -> Value {
-    let named: Vec<&str> = ask.query.iter().filter(|(key, _)| key == "expand").map(|(_, v)| v.as_str()).collect();
+    let named: Vec<&str> =
+        ask.query.iter().filter(|(key, _)| key == "expand").map(|(_, v)| v.as_str()).collect();
     match value {
         Value::Object(fields) if !named.is_empty() => {
             let is_kept = |name: &str| named.contains(&name) || matches!(name, "_id" | "id");

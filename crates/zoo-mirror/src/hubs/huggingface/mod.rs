@@ -257,8 +257,7 @@ impl HuggingFace {
             let escaped = utf8_percent_encode(path, PATH);
             let whole = utf8_percent_encode(&ask.path, NON_ALPHANUMERIC);
             let quoted = utf8_percent_encode(&etag, NON_ALPHANUMERIC);
-            let to =
-                format!("/api/resolve-cache/models/{id}/{}/{escaped}?{whole}=&etag={quoted}", commit.id);
+            let to = format!("/api/resolve-cache/models/{id}/{}/{escaped}?{whole}=&etag={quoted}", commit.id);
             headers.extend([(header::LOCATION, to), (header::ETAG, etag)]);
             return Reply::other(
                 StatusCode::TEMPORARY_REDIRECT,
@@ -353,7 +352,13 @@ impl HuggingFace {
     }
 
     /// `RateLimit` says what is left and when there is more, `RateLimit-Policy` the rule; both are on every reply.
-    fn with_limits(&self, mut reply: Reply, class: &str, (left, rest): (u64, u64), (quota, window): (u64, u64)) -> Reply {
+    fn with_limits(
+        &self,
+        mut reply: Reply,
+        class: &str,
+        (left, rest): (u64, u64),
+        (quota, window): (u64, u64),
+    ) -> Reply {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         with(
             &mut reply,
