@@ -84,6 +84,38 @@ fn heads_are_never_made_up() {
     assert_eq!((outcome.class, outcome.left_out), ("BertModel", vec!["cls".to_owned()]));
 }
 
+/// For TensorFlow, the variables are the checkpoint itself, and what is frozen holds a copy of it.
+#[test]
+fn encoders_are_staged_as_tensorflows_forms() {
+    for name in ["bert.sequence", "distilbert", "roberta.masked_lm", "vit.classification"] {
+        let folder = tempfile::tempdir().unwrap();
+        let Ok(model) = models::load(name) else { panic!("there is no fixture {name}") };
+        model.write(folder.path()).unwrap();
+        let mut options = StageOptions::to(Target::SavedModel);
+        options.class = Some(model.class.clone());
+        let made = stage(folder.path(), folder.path(), &options).unwrap().tensorflow.unwrap();
+        assert!(made.path.starts_with(folder.path()) && made.path.join("saved_model.pb").is_file(), "{name}");
+        let variables = made.path.join("variables/variables.data-00000-of-00001");
+        let checkpoint = folder.path().join("model.safetensors");
+        let read = |path: &Path| zoo_core::fs::read_bounded(path, 1 << 24).unwrap();
+        assert_eq!(read(&variables), read(&checkpoint), "{name}");
+        assert!(made.written.outputs.iter().any(|port| port.name == "logits" || port.name == "last_hidden_state"));
+
+        options.target = Target::FrozenGraph;
+        let frozen = stage(folder.path(), folder.path(), &options).unwrap().tensorflow.unwrap();
+        assert!(frozen.path.extension().is_some_and(|end| end == "pb"), "{name}");
+        let graph = zoo_core::fs::file_len(&frozen.path).unwrap();
+        assert!(graph > zoo_core::fs::file_len(&checkpoint).unwrap() / 2, "{name}: {graph} bytes");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    models::load("t5").unwrap().write(folder.path()).unwrap();
+    let mut options = StageOptions::to(Target::SavedModel);
+    options.class = Some("T5ForConditionalGeneration".to_owned());
+    let refused = stage(folder.path(), folder.path(), &options);
+    assert!(refused.is_err());
+    assert_eq!(zoo_core::fs::list_dir(folder.path()).unwrap().len(), 2, "nothing is left behind");
+}
+
 /// Stages the model, runs it, and tells what is not as transformers computed it.
 fn misses(model: &Model, change: &dyn Fn(&mut StageOptions)) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();

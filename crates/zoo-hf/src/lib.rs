@@ -25,12 +25,12 @@ pub mod listing;
 mod model;
 mod name;
 mod names;
-mod onnx;
 mod preprocess;
 mod published;
 mod pull;
 pub mod select;
 pub mod stage;
+mod staged;
 
 pub use api::Info;
 pub use error::{Error, Gate, Result};

@@ -7,7 +7,7 @@ use crate::manifest::{ModelFacts, Staged};
 use crate::store::StoredModel;
 use crate::{Error, Zoo, blocking};
 
-use super::{StageOptions, StagedModel};
+use super::{StageOptions, StagedModel, Target};
 
 /// What was made in a model's folder.
 #[derive(Debug, Clone)]
@@ -70,13 +70,15 @@ where
     }
     let Made { staged, facts } = blocking(make).await?;
     let (noted, known) = (staged.clone(), facts.clone());
-    let is_usual = staged.options.is_empty();
+    let is_plain = staged.options.is_empty();
+    let is_usual = is_plain && options.target == Target::Onnx;
     let stored = pull
         .commit(stored.manifest.handle.clone(), move |manifest| {
             manifest.add_staged(noted);
             // Whoever asks for a target without options means the one without.
             manifest.staged.sort_by_key(|staged| staged.options.len());
-            if is_usual {
+            // Forms differ in what they take; the manifest tells of the usual one, or of the only one.
+            if is_usual || (is_plain && manifest.model.inputs.is_empty()) {
                 manifest.model = known;
             }
         })

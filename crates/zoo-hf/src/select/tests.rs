@@ -312,7 +312,7 @@ fn what_is_no_whole_model_is_named() {
 
 #[test]
 fn onnx_files_are_chosen_by_suffix_with_their_data() {
-    let repo = repo(&[
+    let published = repo(&[
         "config.json",
         "onnx/decoder_model_merged.onnx",
         "onnx/decoder_model_merged_q4f16.onnx",
@@ -329,7 +329,7 @@ fn onnx_files_are_chosen_by_suffix_with_their_data() {
         "tokenizer.json",
     ]);
     let chosen = |suffix| {
-        let selection = repo.selected(&onnx(suffix));
+        let selection = published.selected(&onnx(suffix));
         assert!(selection.weights.is_none());
         assert!(
             names(&selection.files).contains(&"tokenizer.json")
@@ -349,14 +349,11 @@ fn onnx_files_are_chosen_by_suffix_with_their_data() {
     assert_eq!(chosen(Some("fp16")), ["onnx/model_fp16.onnx", "onnx/model_fp16.onnx.data"]);
     assert_eq!(chosen(Some("q4f16")), ["onnx/decoder_model_merged_q4f16.onnx"]);
     assert_eq!(chosen(Some("qint8_avx512")), ["onnx/model_qint8_avx512.onnx"]);
-    let refusal = repo.refused(&onnx(Some("bnb4")));
+    let refusal = published.refused(&onnx(Some("bnb4")));
     assert!(refusal.hint().unwrap().contains("--onnx-files=fp16"), "{:?}", refusal.hint());
-    let none = super::tests::repo(&["model.safetensors"]).refused(&onnx(None));
+    let none = repo(&["model.safetensors"]).refused(&onnx(None));
     assert!(none.to_string().ends_with("no ONNX files") && none.hint().unwrap().contains("leave out"));
-    assert_eq!(
-        names(&super::tests::repo(&["model.onnx", "config.json"]).selected(&onnx(None)).onnx),
-        ["model.onnx"]
-    );
+    assert_eq!(names(&repo(&["model.onnx", "config.json"]).selected(&onnx(None)).onnx), ["model.onnx"]);
 }
 
 #[test]
@@ -369,18 +366,18 @@ fn everything_and_extra_files_are_taken_if_their_paths_are_safe() {
     assert_eq!(names(&tricked.selected(&Wanted::default()).files), ["model.safetensors"]);
 
     let extra = |path: &str| Wanted { extra: vec![EntryPath::new(path).unwrap()], ..Wanted::default() };
-    let repo = repo(&EVERY_FORM);
+    let every = repo(&EVERY_FORM);
     assert!(
-        names(&repo.selected(&extra("openvino/openvino_model.bin")).files)
+        names(&every.selected(&extra("openvino/openvino_model.bin")).files)
             .contains(&"openvino/openvino_model.bin")
     );
-    let refusal = repo.refused(&extra("onnx/model2.onnx"));
+    let refusal = every.refused(&extra("onnx/model2.onnx"));
     assert!(refusal.hint().unwrap().contains("`onnx/model.onnx`"), "{refusal}");
 
     // Nothing is to be made of it: what would be refused is taken whole.
     let as_it_is = Wanted { as_it_is: true, ..Wanted::default() };
-    assert_eq!(super::tests::repo(&["a.gguf", "README.md"]).selected(&as_it_is).files.len(), 2);
-    assert_eq!(repo.selected(&as_it_is).files.len(), 5);
+    assert_eq!(repo(&["a.gguf", "README.md"]).selected(&as_it_is).files.len(), 2);
+    assert_eq!(every.selected(&as_it_is).files.len(), 5);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use zoo_arch::transformers::{self, Architecture};
 use zoo_arch::{Config, ConfigError, Task};
+use zoo_core::stage::Target;
 
 use super::choose::Choice;
 use crate::select::UnknownFramework;
@@ -101,6 +102,31 @@ pub enum StageError {
         /// The type of the model.
         model_type: String,
     },
+    /// A graph cannot be written as TensorFlow's.
+    #[error(transparent)]
+    TensorFlow(#[from] zoo_tf::Error),
+    /// A model in parts is no single graph.
+    #[error("{target} is one graph, and this model is {} ({})", parts.len(), parts.join(", "))]
+    SeveralGraphs {
+        /// What was asked for.
+        target: Target,
+        /// The graphs.
+        parts: Vec<String>,
+    },
+    /// An option that a target cannot honour.
+    #[error("a {target} is not made with the option --{option}")]
+    Option {
+        /// What was asked for.
+        target: Target,
+        /// The option, without dashes.
+        option: &'static str,
+    },
+    /// A form that is not made of repositories.
+    #[error("models of Hugging Face are not staged as {target}")]
+    Target {
+        /// What was asked for.
+        target: Target,
+    },
     /// An index of shards, or another small file of the repository, cannot be used.
     #[error("{} {problem}", path.display())]
     BadFile {
@@ -152,6 +178,11 @@ impl StageError {
             | Self::Architecture(transformers::Error::Config(ConfigError::Unsupported { .. })) => {
                 Some("with Python, `optimum-cli export onnx --model <repository> <folder>` may make ONNX of it".to_owned())
             }
+            Self::SeveralGraphs { .. } => {
+                Some("stage it as onnx, or ask for its encoder alone (--auto AutoModel), if it has one".to_owned())
+            }
+            Self::Option { option, .. } => Some(format!("leave --{option} out, or stage as onnx")),
+            Self::Target { .. } => Some("there are onnx, saved-model, frozen-graph and original".to_owned()),
             Self::UnknownClass { classes, .. } => Some(format!("there are {}", classes.join(", "))),
             Self::NoSuchTask { tasks, .. } => Some(format!("there are {}", tasks.join(", "))),
             Self::HeadMissing { saved, .. } if !saved.is_empty() => Some(format!(

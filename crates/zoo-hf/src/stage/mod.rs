@@ -1,4 +1,5 @@
-//! From the files of a repository to ONNX: which architecture, which head, which weights, and the graphs.
+//! From the files of a repository to what a framework imports: which architecture, which head, which weights, and the graphs, as ONNX or
+//! as TensorFlow's.
 //!
 //! Nothing here reads weights: the headers of weight files say where they are, and graphs refer to them there. What is written are
 //! the graphs alone, unless options change numbers. Every choice that was made on the way is told ([`Outcome`]), because a staged
@@ -8,18 +9,18 @@ mod checkpoint;
 mod choose;
 mod error;
 mod sentence;
+mod write;
 
 use std::path::{Path, PathBuf};
 
 use zoo_arch::transformers::ModelOptions;
 use zoo_arch::{Config, ImageSize, Task};
-use zoo_core::stage::{FloatType, StageOptions, WeightPolicy};
+use zoo_core::stage::{StageOptions, Target};
 use zoo_graph::builder::DEFAULT_OPSET;
-use zoo_graph::emit::{self, EmitOptions, Placement, Written};
+use zoo_graph::emit::Written;
 use zoo_graph::graph::Source;
 use zoo_graph::pass::{self, PassOptions};
 use zoo_graph::weights::{Tally, Weights};
-use zoo_tensor::DType;
 
 pub use error::StageError;
 
@@ -49,8 +50,20 @@ pub struct Outcome {
     pub parameters: u64,
     /// What is odd about the files, and did not matter.
     pub warnings: Vec<String>,
-    /// The graphs, the one that a framework opens first in front.
+    /// The graphs as ONNX, the one that a framework opens first in front; none where another target was asked for.
     pub graphs: Vec<StagedGraph>,
+    /// The graph as TensorFlow's, if that is the target.
+    pub tensorflow: Option<StagedTensorFlow>,
+}
+
+/// A SavedModel's folder or a frozen graph's file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StagedTensorFlow {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What was written, with inputs and outputs.
+    pub written: zoo_tf::Written,
 }
 
 /// A graph that was written.
@@ -66,7 +79,7 @@ pub struct StagedGraph {
 /// The longest small file of a repository that is read whole, in bytes.
 const MAX_SMALL: u64 = 16 << 20;
 
-/// Stages the repository whose files are in `repository` as ONNX files in `out`. The repository has to be `out` itself or to lie below,
+/// Stages the repository whose files are in `repository` in the folder `out`, as ONNX files or as what else the options say. The repository has to be `out` itself or to lie below,
 /// unless options have the weights rewritten.
 ///
 /// # Errors
@@ -93,21 +106,19 @@ pub fn stage(repository: &Path, out: &Path, options: &StageOptions) -> Result<Ou
         .graphs(choice.class, &config, &weights, &model_options)
         .map_err(|error| error::not_built(error, &choice, &config))?;
 
-    let mut graphs: Vec<StagedGraph> = Vec::with_capacity(built.graphs.len());
     let mut parameters = std::collections::BTreeMap::new();
+    let mut made = Vec::with_capacity(built.graphs.len());
     for (name, mut graph) in built.graphs {
         let mut passes = PassOptions::default();
         passes.fold_batch_norms = options.fold;
         pass::run(&mut graph, &passes)?;
         count_parameters(&graph, &mut parameters);
-        let path = out.join(options.file_name(name));
-        match emit::write(&graph, &path, &emit_options(options)) {
-            Ok(written) => graphs.push(StagedGraph { path, written }),
-            Err(error) => {
-                discard(&graphs, out);
-                return Err(error.into());
-            }
-        }
+        made.push((name, graph));
+    }
+    let (mut graphs, mut tensorflow) = (Vec::new(), None);
+    match options.target {
+        Target::Onnx => graphs = write::onnx(&made, out, options)?,
+        target => tensorflow = Some(write::tensorflow(&made, out, target, options)?),
     }
     Ok(Outcome {
         model_type: choice.architecture.model_type,
@@ -121,6 +132,7 @@ pub fn stage(repository: &Path, out: &Path, options: &StageOptions) -> Result<Ou
         parameters: parameters.values().sum(),
         warnings: found.warnings,
         graphs,
+        tensorflow,
     })
 }
 
@@ -136,32 +148,6 @@ fn read_config(root: &Path) -> Result<Config, StageError> {
     }
     let bytes = zoo_core::fs::read_bounded(&path, MAX_SMALL)?;
     Ok(Config::parse(&bytes)?)
-}
-
-fn emit_options(options: &StageOptions) -> EmitOptions {
-    let mut emitting = EmitOptions::default();
-    emitting.placement = match options.policy() {
-        WeightPolicy::InPlace => Placement::InPlace,
-        WeightPolicy::Packed => Placement::Packed,
-    };
-    emitting.dtype = options.dtype.map(|dtype| match dtype {
-        FloatType::F16 => DType::F16,
-        FloatType::Bf16 => DType::BF16,
-        FloatType::F32 => DType::F32,
-    });
-    emitting
-}
-
-/// Takes back the graphs of a model whose later ones failed.
-fn discard(graphs: &[StagedGraph], out: &Path) {
-    for graph in graphs {
-        let data = graph.written.data.iter().map(|data| out.join(data));
-        for path in std::iter::once(graph.path.clone()).chain(data) {
-            if let Err(error) = zoo_core::fs::remove_file(&path) {
-                tracing::warn!(%error, "a part of a model stays behind");
-            }
-        }
-    }
 }
 
 fn image_size(size: zoo_core::stage::ImageSize) -> ImageSize {

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn silence_is_even_and_a_tone_is_a_line() {
-        let silence = log_mel(&[0.0; 16_000], WHISPER).unwrap();
+        let silence = log_mel(&vec![0.0; 16_000], WHISPER).unwrap();
         assert_eq!(silence.len(), 80 * 100);
         assert!(silence.iter().all(|level| (level + 1.5).abs() < 1e-6), "(-10 + 4) / 4");
         let tone: Vec<f32> =

@@ -125,7 +125,7 @@ mod tests {
             match format {
                 SampleFormat::Float => writer.write_sample(sample).unwrap(),
                 SampleFormat::Int => {
-                    writer.write_sample((sample * 2.0_f32.powi(i32::from(bits) - 1)) as i32).unwrap()
+                    writer.write_sample((sample * 2.0_f32.powi(i32::from(bits) - 1)) as i32).unwrap();
                 }
             }
         }

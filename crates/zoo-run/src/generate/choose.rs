@@ -51,7 +51,7 @@ impl<'s> Chooser<'s> {
         }
         if ids.len() < settings.min_length || ids.len() - self.given.min(ids.len()) < settings.min_new_tokens
         {
-            settings.eos.iter().for_each(|&token| set(scores, token, NEVER));
+            never(&settings.eos, scores);
         }
         if ids.len() == 1
             && let Some(token) = settings.forced_bos
@@ -61,11 +61,11 @@ impl<'s> Chooser<'s> {
         if ids.len() + 1 == self.most && !settings.forced_eos.is_empty() {
             only(&settings.forced_eos, scores);
         }
-        settings.suppress.iter().for_each(|&token| set(scores, token, NEVER));
+        never(&settings.suppress, scores);
         // Where the first token is forced, the one after it is the first that is chosen.
         let begin = self.given + usize::from(self.given <= 1 && settings.forced_bos.is_some());
         if ids.len() == begin {
-            settings.begin_suppress.iter().for_each(|&token| set(scores, token, NEVER));
+            never(&settings.begin_suppress, scores);
         }
     }
 
@@ -80,7 +80,7 @@ impl<'s> Chooser<'s> {
             }
         }
         // Rounding may leave a rest.
-        chances.iter().enumerate().filter(possible).last().map(|(place, _)| place)
+        chances.iter().enumerate().rfind(possible).map(|(place, _)| place)
     }
 }
 
@@ -90,10 +90,19 @@ fn set(scores: &mut [f32], token: i64, score: f32) {
     }
 }
 
+/// None of these tokens can come.
+fn never(tokens: &[i64], scores: &mut [f32]) {
+    for &token in tokens {
+        set(scores, token, NEVER);
+    }
+}
+
 /// Only these tokens can come.
 fn only(tokens: &[i64], scores: &mut [f32]) {
     scores.fill(NEVER);
-    tokens.iter().for_each(|&token| set(scores, token, 0.0));
+    for &token in tokens {
+        set(scores, token, 0.0);
+    }
 }
 
 /// Tokens that are there already are less probable.
@@ -135,7 +144,9 @@ fn bad_word(row: &[i64], ids: &[i64], scores: &mut [f32]) {
 /// Rules out what is too improbable to be drawn.
 fn narrow(sampling: Sampling, scores: &mut [f32]) {
     if (sampling.temperature - 1.0).abs() > f32::EPSILON {
-        scores.iter_mut().for_each(|score| *score /= sampling.temperature);
+        for score in scores.iter_mut() {
+            *score /= sampling.temperature;
+        }
     }
     if sampling.top_k > 0 && sampling.top_k < scores.len() {
         let mut sorted = scores.to_vec();

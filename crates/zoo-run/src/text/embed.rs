@@ -91,7 +91,9 @@ fn pooled(row: &Row, output: &str, settings: &SentenceSettings) -> Result<Vec<f3
     let mut vector: Vec<f64> = settings.poolings.iter().flat_map(|pooling| pooling.of(&tokens)).collect();
     if settings.normalize {
         let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt().max(1e-12);
-        vector.iter_mut().for_each(|value| *value /= length);
+        for value in &mut vector {
+            *value /= length;
+        }
     }
     Ok(vector.into_iter().map(|value| value as f32).collect())
 }

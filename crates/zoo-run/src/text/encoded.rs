@@ -53,7 +53,7 @@ impl Encoded {
         };
         let mut parts = (0..self.len()).filter(is_part);
         let first = parts.next()?;
-        let last = parts.last().unwrap_or(first);
+        let last = parts.next_back().unwrap_or(first);
         Some((self.offsets.get(first)?.0, self.offsets.get(last)?.1))
     }
 }

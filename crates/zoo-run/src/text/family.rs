@@ -115,8 +115,6 @@ impl Family {
             (Self::Bert | Self::Deberta | Self::Albert, Cls) => plain("[CLS]"),
             (Self::Bert | Self::Deberta, Mask) => plain("[MASK]"),
             (Self::Albert, Mask) => AddedToken::from("[MASK]", true).lstrip(true).into(),
-            (Self::Albert, Unk) => plain("<unk>"),
-            (Self::Albert | Self::T5, Pad) => plain("<pad>"),
             (Self::Roberta | Self::Mpnet | Self::XlmRoberta, role) => match role {
                 Bos | Cls => plain("<s>"),
                 Eos | Sep => plain("</s>"),
@@ -125,15 +123,16 @@ impl Family {
                 Pad => plain("<pad>"),
                 Mask => AddedToken::from("<mask>", true).lstrip(true).into(),
             },
-            (Self::Gpt2 | Self::Whisper, Bos | Eos | Unk) => plain("<|endoftext|>"),
             (Self::Clip, Bos) => plain("<|startoftext|>"),
-            (Self::Clip, Eos | Unk | Pad) => plain("<|endoftext|>"),
+            (Self::Gpt2 | Self::Whisper, Bos | Eos | Unk) | (Self::Clip, Eos | Unk | Pad) => {
+                plain("<|endoftext|>")
+            }
             (Self::Llama, Bos) => plain("<s>"),
             (Self::Llama | Self::T5, Eos) => plain("</s>"),
-            (Self::Llama | Self::T5 | Self::Gemma, Unk) => plain("<unk>"),
+            (Self::Albert | Self::Gemma | Self::Llama | Self::T5, Unk) => plain("<unk>"),
             (Self::Gemma, Bos) => plain("<bos>"),
             (Self::Gemma, Eos) => plain("<eos>"),
-            (Self::Gemma, Pad) => plain("<pad>"),
+            (Self::Albert | Self::Gemma | Self::T5, Pad) => plain("<pad>"),
             _ => None,
         }
     }

@@ -32,12 +32,30 @@ pub struct Tokenizer {
     around: Option<PostProcessorWrapper>,
     special: Special,
     max_length: Option<usize>,
-    pads_left: bool,
-    cuts_left: bool,
+    pads: Side,
+    cuts: Side,
     pad_type: i64,
     cleans_up: bool,
     /// CLIP's class turns the ends of words into spaces itself.
     marks_ends: bool,
+}
+
+/// An end of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    /// What a setting says; `otherwise` where there is none.
+    fn of(setting: Option<&str>, otherwise: Self) -> Self {
+        match setting {
+            Some("left") => Self::Left,
+            Some(_) => Self::Right,
+            None => otherwise,
+        }
+    }
 }
 
 /// The numbers of the special tokens.
@@ -135,17 +153,18 @@ impl Tokenizer {
             cls: id(Role::Cls),
             mask: id(Role::Mask),
         };
+        let written = match &padding {
+            Some(padding) if matches!(padding.direction, PaddingDirection::Left) => Side::Left,
+            _ => Side::Right,
+        };
         let max_length = settings.get("model_max_length").and_then(Value::as_f64);
         Ok(Self {
             special,
             max_length: max_length
                 .filter(|length| (1.0..NO_LENGTH).contains(length))
                 .map(|length| length as usize),
-            pads_left: text("padding_side").map_or_else(
-                || padding.is_some_and(|padding| matches!(padding.direction, PaddingDirection::Left)),
-                |side| side == "left",
-            ),
-            cuts_left: text("truncation_side") == Some("left"),
+            pads: Side::of(text("padding_side"), written),
+            cuts: Side::of(text("truncation_side"), Side::Right),
             pad_type: settings.get("pad_token_type_id").and_then(Value::as_i64).unwrap_or(0),
             // BERT's classes for older files clean up unless told otherwise; no others do.
             cleans_up: settings
@@ -171,7 +190,7 @@ impl Tokenizer {
 
     /// Whether short texts are filled up in front.
     pub fn pads_left(&self) -> bool {
-        self.pads_left
+        self.pads == Side::Left
     }
 
     pub(super) fn pad_type(&self) -> i64 {
@@ -240,8 +259,11 @@ impl Tokenizer {
             Some(most) => most - around,
             None => usize::MAX,
         };
-        let side = if self.cuts_left { TruncationDirection::Left } else { TruncationDirection::Right };
-        let params = TruncationParams { direction: side, max_length: room, strategy, stride: overlap };
+        let direction = match self.cuts {
+            Side::Left => TruncationDirection::Left,
+            Side::Right => TruncationDirection::Right,
+        };
+        let params = TruncationParams { direction, max_length: room, strategy, stride: overlap };
         let encoded = guard::catch(|| {
             let first = self.inner.encode_char_offsets(text, false)?;
             let second = pair.map(|pair| self.inner.encode_char_offsets(pair, false)).transpose()?;

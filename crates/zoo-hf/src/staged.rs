@@ -1,4 +1,4 @@
-//! What was pulled, staged as ONNX: graphs in the model's folder whose weights lie in the originals below it.
+//! What was pulled, staged: graphs in the model's folder whose weights lie in the originals below it, or TensorFlow's forms beside them.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use zoo_graph::Model as OnnxFile;
 
 use crate::error::{Error, Result};
 use crate::model::{Model, ORIGINAL};
-use crate::stage::{Outcome, StagedGraph, stage};
+use crate::stage::{Outcome, StagedGraph, StagedTensorFlow, stage};
 
 impl Model {
     /// The staged form. What was made before with the same options is found again; otherwise it is made now, under the model's
@@ -21,7 +21,7 @@ impl Model {
     pub async fn stage(&self, options: &StageOptions) -> Result<StagedModel> {
         match options.target {
             Target::Original => self.originals_as_staged(),
-            Target::Onnx => {
+            Target::Onnx | Target::SavedModel | Target::FrozenGraph => {
                 let (folder, originals) = (self.folder().to_owned(), self.originals());
                 let mut facts = self.manifest().model.clone();
                 let asked = options.clone();
@@ -49,7 +49,7 @@ impl Model {
     /// Writes the model to the folder `out`, which must be empty or absent: the graphs, `zoo.json`, and the originals; of weights only those
     /// that stay where they are. Originals are cloned or copied, or hard-linked if `link` is set and the file system allows it.
     pub fn export(&self, options: &StageOptions, out: &Path, link: bool) -> Result<StagedModel> {
-        if options.target != Target::Onnx {
+        if !matches!(options.target, Target::Onnx | Target::SavedModel | Target::FrozenGraph) {
             return Err(Error::Target { target: options.target });
         }
         let folder = NewFolder::at(out)?;
@@ -64,8 +64,8 @@ impl Model {
         let staged = staged(&outcome, folder.path(), options)?;
         describe_at(folder.path(), &staged, &mut manifest.model)?;
         note(&outcome, &mut manifest.model);
-        if options.policy() == WeightPolicy::Packed {
-            // The graphs have weights of their own.
+        if options.policy() == WeightPolicy::Packed || outcome.tensorflow.is_some() {
+            // What was made has weights of its own, or under names of its own.
             for source in &outcome.sources {
                 fs::remove_file(source)?;
                 let gone = |path: &EntryPath| path.under(folder.path()) == *source;
@@ -93,10 +93,21 @@ fn staged(outcome: &Outcome, folder: &Path, options: &StageOptions) -> Result<St
         EntryPath::new(text).map_err(CoreError::from)
     };
     let mut graphs = outcome.graphs.iter();
-    let Some(StagedGraph { path, .. }) = graphs.next() else {
-        return Err(Error::Target { target: options.target });
+    let mut with: Vec<EntryPath> = Vec::new();
+    let path = match (graphs.next(), &outcome.tensorflow) {
+        (Some(StagedGraph { path, .. }), _) => path,
+        (None, Some(StagedTensorFlow { path, written })) => {
+            // A frozen graph is its only file.
+            for file in written.files.iter().filter(|_| path.is_dir()) {
+                with.push(entry(&path.join(file))?);
+            }
+            path
+        }
+        (None, None) => return Err(Error::Target { target: options.target }),
     };
-    let mut with: Vec<EntryPath> = graphs.map(|graph| entry(&graph.path)).collect::<Result<_, _>>()?;
+    for graph in graphs {
+        with.push(entry(&graph.path)?);
+    }
     let beside = outcome.graphs.iter().flat_map(|graph| &graph.written.files);
     let mut files: Vec<&PathBuf> = beside.collect();
     files.sort();
@@ -112,7 +123,7 @@ fn staged(outcome: &Outcome, folder: &Path, options: &StageOptions) -> Result<St
     for warning in &outcome.warnings {
         tracing::warn!("{warning}");
     }
-    let mut staged = Staged::new(Target::Onnx.name(), entry(path)?, with);
+    let mut staged = Staged::new(options.target.name(), entry(path)?, with);
     staged.options = options.recorded();
     let mut note = |name: &str, value: Value| staged.other.insert(name.to_owned(), value);
     note("class", json!(outcome.class));
@@ -123,6 +134,11 @@ fn staged(outcome: &Outcome, folder: &Path, options: &StageOptions) -> Result<St
     note("tensors_ignored", json!(outcome.tally.ignored));
     if !outcome.left_out.is_empty() {
         note("left_out", json!(outcome.left_out));
+    }
+    if let Some(StagedTensorFlow { written, .. }) = &outcome.tensorflow {
+        let ports = |ports: &[zoo_tf::Port]| json!(ports.iter().map(tensorflow_port).collect::<Vec<_>>());
+        note(INPUTS, ports(&written.inputs));
+        note(OUTPUTS, ports(&written.outputs));
     }
     Ok(staged)
 }
@@ -137,8 +153,20 @@ fn described(stored: &StoredModel, staged: &Staged, facts: &mut ModelFacts) -> R
     describe_at(&stored.folder, staged, facts)
 }
 
+/// Where an entry keeps the inputs and outputs of a form that is no ONNX.
+const INPUTS: &str = "inputs";
+const OUTPUTS: &str = "outputs";
+
 /// Puts in what the first graph says about itself; what the hub said stays.
 fn describe_at(folder: &Path, staged: &Staged, facts: &mut ModelFacts) -> Result<()> {
+    if staged.target != Target::Onnx.name() {
+        let ports = |name: &str| {
+            let noted = staged.other.get(name).cloned().unwrap_or_default();
+            serde_json::from_value(noted).unwrap_or_default()
+        };
+        (facts.inputs, facts.outputs) = (ports(INPUTS), ports(OUTPUTS));
+        return Ok(());
+    }
     let model = OnnxFile::open(&staged.path.under(folder))?;
     facts.inputs = model.inputs().iter().map(port).collect();
     facts.outputs = model.outputs().iter().map(port).collect();
@@ -163,6 +191,11 @@ fn port(port: &zoo_graph::Port) -> Port {
         (Some(dtype), Some(shape)) => Port::new(&port.name, dtype.to_string(), dims(shape)),
         _ => Port::new(&port.name, port.kind.to_string(), None),
     }
+}
+
+fn tensorflow_port(port: &zoo_tf::Port) -> Port {
+    let dims = port.shape.dims().map(|dims| dims.iter().map(dim).collect());
+    Port::new(&port.name, port.dtype.to_string(), dims)
 }
 
 fn dim(dim: &zoo_tensor::Dim) -> Dim {
