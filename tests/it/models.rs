@@ -108,7 +108,7 @@ fn encoders_are_staged_as_tensorflows_forms() {
         assert!(graph > zoo_core::fs::file_len(&checkpoint).unwrap() / 2, "{name}: {graph} bytes");
     }
     let folder = tempfile::tempdir().unwrap();
-    models::load("t5").unwrap().write(folder.path()).unwrap();
+    models::load("t5.generation").unwrap().write(folder.path()).unwrap();
     let mut options = StageOptions::to(Target::SavedModel);
     options.class = Some("T5ForConditionalGeneration".to_owned());
     let refused = stage(folder.path(), folder.path(), &options);

@@ -43,6 +43,9 @@ struct Args {
     /// Also serve narrow networks of torchvision, and write them and their catalogue to this folder.
     #[arg(long, value_name = "DIR")]
     torch: Option<PathBuf>,
+    /// Also serve a folder as a repository of Hugging Face.
+    #[arg(long, value_name = "ORG/NAME=DIR")]
+    repository: Vec<String>,
     /// Also serve a file of so many mebibytes that means nothing.
     #[arg(long, value_name = "MIB")]
     pattern: Vec<u64>,
@@ -111,6 +114,12 @@ fn filled(args: &Args, torch: Option<&TorchZoo>) -> Result<MirrorBuilder> {
     }
     if let Some(torch) = torch {
         builder = torch.serve(builder)?;
+    }
+    for repository in &args.repository {
+        let (id, folder) = repository
+            .split_once('=')
+            .with_context(|| format!("`{repository}` is no repository; write org/name=folder"))?;
+        builder = builder.hf_repo_from_folder(id, Path::new(folder));
     }
     for mib in &args.pattern {
         builder = builder.hf_repo(REPO, |repo| repo.lfs_file(file_name(*mib), content(*mib)));

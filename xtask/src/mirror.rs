@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Serve the fixtures only, without the model of 48 MiB, which takes seconds to make.
     #[arg(long)]
     small: bool,
+    /// Also serve a folder as a repository of Hugging Face.
+    #[arg(long, value_name = "ORG/NAME=DIR")]
+    repository: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -42,6 +45,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     if !args.small {
         command.arg("--large");
+    }
+    for repository in &args.repository {
+        command.args(["--repository", repository]);
     }
     // In the target folder, so that it belongs to the user and `cargo clean` removes it.
     let folder = workspace::metadata()?.target_directory.into_std_path_buf().join("mirror");

@@ -180,6 +180,12 @@ pub(crate) struct Repository {
         conflicts_with_all = ["framework", "all_files", "auto", "task"]
     )]
     pub(crate) onnx_files: Option<String>,
+    /// Make decoders without keys and values of the tokens before: every step computes the whole text
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Use operators that only ONNX Runtime has, where there are faster ones; for texts without padding in front
+    #[arg(long)]
+    pub(crate) contrib: bool,
 }
 
 impl Repository {
@@ -189,6 +195,8 @@ impl Repository {
         options.framework = self.framework.map(|framework| framework.name().to_owned());
         options.class.clone_from(&self.auto);
         options.task.clone_from(&self.task);
+        options.no_cache = self.no_cache;
+        options.contrib = self.contrib;
         options
     }
 }

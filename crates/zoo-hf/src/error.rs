@@ -110,6 +110,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something else stands where the graph would go.
+    #[error("`{}` is there already, and zoo did not make it", path.display())]
+    Exists {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// A folder is no repository.
+    #[error("`{}` has more than {limit} files", folder.display())]
+    TooManyFiles {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// How many are the most.
+        limit: usize,
+    },
     /// The repository does not have what is wanted in a form that can be used.
     #[error("`{id}` cannot be used: {refusal}")]
     Refused {
@@ -153,7 +167,7 @@ impl Error {
                 ErrorKind::NotFound
             }
             Self::RateLimited { .. } => ErrorKind::Network,
-            Self::NotAModel { .. } | Self::Target { .. } => ErrorKind::Usage,
+            Self::NotAModel { .. } | Self::Exists { .. } | Self::TooManyFiles { .. } | Self::Target { .. } => ErrorKind::Usage,
             Self::Stage(_) | Self::Graph(_) | Self::Listing { .. } | Self::Refused { .. } => {
                 ErrorKind::Refused
             }
@@ -167,7 +181,7 @@ impl Error {
             Self::Core(e) => return e.hint(),
             Self::Stage(e) => return e.hint(),
             Self::Graph(e) => return e.hint(),
-            Self::Target { .. } => "they are staged as onnx, and kept as original".into(),
+            Self::Target { .. } => "they are staged as onnx, saved-model or frozen-graph, and kept as original".into(),
             Self::Gated { why: Gate::Anonymous, page, .. } => {
                 format!("accept its terms at {page}, then set HF_TOKEN to a token of yours (or log in with `hf auth login`)")
             }
@@ -200,6 +214,8 @@ impl Error {
                 let token = if *authenticated { "" } else { ", or set HF_TOKEN: with a token more requests are free" };
                 format!("{wait}{token}; what was fetched is kept")
             }
+            Self::Exists { .. } => "move it away, or stage into another folder with -o".into(),
+            Self::TooManyFiles { .. } => "name the folder of one repository".into(),
             Self::NotAModel { .. } => "name a model, as `hf:org/name`".into(),
             Self::Listing { .. } => "the repository is broken or hostile; do not use it".into(),
             Self::Refused { refusal, .. } => return refusal.hint(),

@@ -22,6 +22,7 @@ mod error;
 mod facts;
 mod hub;
 pub mod listing;
+pub mod local;
 mod model;
 mod name;
 mod names;

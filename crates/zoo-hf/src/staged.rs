@@ -86,7 +86,7 @@ impl Model {
 }
 
 /// What was made, in the manifest's words.
-fn staged(outcome: &Outcome, folder: &Path, options: &StageOptions) -> Result<Staged> {
+pub(crate) fn staged(outcome: &Outcome, folder: &Path, options: &StageOptions) -> Result<Staged> {
     let entry = |path: &Path| {
         let within = path.strip_prefix(folder).unwrap_or(path);
         let text = within.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
@@ -144,7 +144,7 @@ fn staged(outcome: &Outcome, folder: &Path, options: &StageOptions) -> Result<St
 }
 
 /// What the making showed of the model.
-fn note(outcome: &Outcome, facts: &mut ModelFacts) {
+pub(crate) fn note(outcome: &Outcome, facts: &mut ModelFacts) {
     facts.parameters = Some(outcome.parameters);
     facts.other.insert("task".to_owned(), json!(outcome.task.name()));
 }
@@ -158,7 +158,7 @@ const INPUTS: &str = "inputs";
 const OUTPUTS: &str = "outputs";
 
 /// Puts in what the first graph says about itself; what the hub said stays.
-fn describe_at(folder: &Path, staged: &Staged, facts: &mut ModelFacts) -> Result<()> {
+pub(crate) fn describe_at(folder: &Path, staged: &Staged, facts: &mut ModelFacts) -> Result<()> {
     if staged.target != Target::Onnx.name() {
         let ports = |name: &str| {
             let noted = staged.other.get(name).cloned().unwrap_or_default();

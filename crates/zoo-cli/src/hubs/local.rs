@@ -71,6 +71,9 @@ pub(crate) fn stage_local(
     out: Option<&Path>,
     link: bool,
 ) -> Result<StagedModel> {
+    if path.is_dir() && zoo_hf::local::is_repository(path) {
+        return stage_repository(path, wishes, out, link);
+    }
     let is_checkpoint = is_checkpoint(path)?;
     if is_checkpoint { wishes.allow_torch(false) } else { wishes.allow_onnx() }?;
     if wishes.to.contains(&Target::Original) {
@@ -85,6 +88,23 @@ pub(crate) fn stage_local(
     }
     let options = zoo_onnx::local::LocalOptions { out: out.map(Path::to_owned), link };
     Ok(zoo_onnx::local::stage(path, &options)?)
+}
+
+/// Stages a folder that is a repository of transformers.
+fn stage_repository(path: &Path, wishes: &Wishes, out: Option<&Path>, link: bool) -> Result<StagedModel> {
+    wishes.allow_hf()?;
+    let each = wishes.each(Target::Onnx);
+    let [options] = each.as_slice() else {
+        return Err(Failure::usage("a local folder is staged as one form at a time").hint("name one target"));
+    };
+    if options.target == Target::Original {
+        return Err(Failure::usage("`original` means the files of a hub, and this one comes from no hub"));
+    }
+    let mut local = zoo_hf::local::LocalOptions::default();
+    local.stage = options.clone();
+    local.out = out.map(Path::to_owned);
+    local.link = link;
+    Ok(zoo_hf::local::stage(path, &local)?)
 }
 
 /// What a local file is, without writing anything.

@@ -297,6 +297,7 @@ impl Tokenizer {
     }
 
     /// Whether texts are cleaned up of spaces before marks.
+    #[cfg(feature = "ort")]
     pub(crate) fn cleans_up(&self) -> bool {
         self.cleans_up
     }

@@ -25,8 +25,11 @@ fn settings(fixture: &Running) -> GenerationSettings {
     settings
 }
 
+/// A way of writing: what transformers calls it in the fixtures, and what it changes.
+type Way = (&'static str, fn(&mut GenerationSettings));
+
 /// The ways in which transformers wrote.
-const WAYS: [(&str, fn(&mut GenerationSettings)); 8] = [
+const WAYS: [Way; 8] = [
     ("greedy", |_| {}),
     ("penalty", |s| s.repetition_penalty = 1.3),
     ("ngram", |s| s.no_repeat_ngram = 2),
@@ -136,7 +139,7 @@ fn lots_are_drawn_by_seed() {
     let fixture = Running::unpack("gpt2");
     let mut settings = settings(&fixture);
     settings.sampling = Some(Sampling::default());
-    let mut run = |seed| {
+    let run = |seed| {
         let mut model = CausalModel::new(load(&fixture, "model.onnx")).unwrap();
         write(&mut model, &[83, 70], &settings, None, seed, &mut |_| Ok(true)).unwrap().ids
     };

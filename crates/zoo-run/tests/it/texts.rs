@@ -51,8 +51,8 @@ mod networks {
     use zoo_run::ModelConfig;
     use zoo_run::ort::{OrtOptions, OrtRunner};
     use zoo_run::text::{
-        Answer, Apply, CAPTION, Class, Grouping, HYPOTHESIS, Pooling, SentenceSettings, Similarity, Span,
-        TextModel, Tokenizer,
+        Answer, Apply, Class, Grouping, HYPOTHESIS, Pooling, SentenceSettings, Similarity, Span, TextModel,
+        Tokenizer,
     };
 
     use crate::support::{Running, search};
@@ -298,6 +298,7 @@ mod networks {
     fn pictures_are_matched_with_texts() {
         use serde_json::json;
         use zoo_run::image::Recipe;
+        use zoo_run::text::CAPTION;
         let mut loaded = Loaded::new("clip");
         let expected = loaded.expected.clone();
         let labels = texts(&expected["labels"]);
