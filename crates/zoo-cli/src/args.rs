@@ -103,7 +103,7 @@ pub(crate) enum Command {
     ///
     /// Inputs come from files (.npy, .npz, ONNX's .pb, or a folder as test data has it), are made from pictures as the model
     /// wants them, or all of them are generated. The same seed makes the same numbers everywhere.
-    Run(Run),
+    Run(Box<Run>),
     /// Compare a model's outputs with published ones
     ///
     /// A hub's model is compared with the test data that the hub publishes, a file or folder with test_data_set_* beside
@@ -290,8 +290,8 @@ pub(crate) struct Run {
 #[command(next_help_heading = "Options of texts and sounds")]
 pub(crate) struct Texts {
     /// Feed a text, with the model's own tokenizer; several are answered one by one, or compared
-    #[arg(long = "text", value_name = "TEXT", group = "media", conflicts_with_all = ["inputs", "dims"])]
-    pub(crate) texts: Vec<String>,
+    #[arg(id = "texts", long = "text", value_name = "TEXT", group = "media", conflicts_with_all = ["inputs", "dims"])]
+    pub(crate) given: Vec<String>,
     /// What belongs to every --text, for models that read two
     #[arg(long, value_name = "TEXT", requires = "texts")]
     pub(crate) text_pair: Option<String>,
@@ -632,7 +632,7 @@ mod tests {
     fn which_files_of_a_repository_is_told_to_pull_and_to_stage() {
         for command in ["zoo pull hf:a/b", "zoo stage a/b"] {
             let repository = |options: &str| match parse(&format!("{command} {options}"))?.command {
-                Command::Stage(stage) => Ok(stage.repository),
+                Command::Stage(stage) => Ok::<_, ErrorKind>(stage.repository),
                 Command::Pull(pull) => Ok(pull.repository),
                 _ => panic!("another command"),
             };
@@ -694,7 +694,7 @@ mod tests {
         let Command::Run(run) = parse(&format!("{text} --task text-generation")).unwrap().command else {
             panic!("another command")
         };
-        assert_eq!((run.texts.texts.len(), run.seed), (2, 3));
+        assert_eq!((run.texts.given.len(), run.seed), (2, 3));
         assert_eq!(run.pictures.task, Some(Purpose::Text(TextTask::TextGeneration)));
         assert!(parse("zoo run m --image a.png --text x --labels a,b").is_ok());
         assert!(parse("zoo run m --audio a.wav --language en --top 3").is_ok());

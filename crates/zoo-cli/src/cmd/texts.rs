@@ -31,7 +31,7 @@ pub(super) fn are_wanted(args: &Run) -> bool {
     let chooses = args.pictures.labels.as_ref().is_some_and(|labels| {
         !args.pictures.images.is_empty() && labels.contains(',') && !PathBuf::from(labels).exists()
     });
-    !args.texts.texts.is_empty() || !args.texts.audio.is_empty() || zero_shot || chooses
+    !args.texts.given.is_empty() || !args.texts.audio.is_empty() || zero_shot || chooses
 }
 
 /// What the command line says, apart from the app, so that it can go to another thread.
@@ -65,7 +65,7 @@ impl Asked {
             Some(words) => labels(words)?,
         };
         Ok(Self {
-            texts: texts.texts.clone(),
+            texts: texts.given.clone(),
             pair: texts.text_pair.clone(),
             context: texts.context.clone(),
             labels,

@@ -266,7 +266,11 @@ impl Tokenizer {
         let params = TruncationParams { direction, max_length: room, strategy, stride: overlap };
         let encoded = guard::catch(|| {
             let first = self.inner.encode_char_offsets(text, false)?;
-            let second = pair.map(|pair| self.inner.encode_char_offsets(pair, false)).transpose()?;
+            let mut second = pair.map(|pair| self.inner.encode_char_offsets(pair, false)).transpose()?;
+            // Post-processors number what is kept, and forget what is cut off.
+            if let Some(second) = &mut second {
+                second.set_type_ids(vec![1; second.len()]);
+            }
             let (first, second) = truncate_encodings(first, second, &params)?;
             match &self.around {
                 Some(around) => around.process(first, second, special),
