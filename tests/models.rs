@@ -135,13 +135,13 @@ impl Model {
             let metadata = [("format".to_owned(), "pt".to_owned())].into();
             let path = folder.join(below).join("model.safetensors");
             zoo_core::fs::create_parent(&path)?;
-            std::fs::write(path, safetensors::serialize(views, Some(metadata))?)?;
+            zoo_core::fs::write_atomic(&path, &safetensors::serialize(views, Some(metadata))?, false)?;
         }
-        std::fs::write(folder.join("config.json"), self.config.to_string())?;
+        zoo_core::fs::write_atomic(&folder.join("config.json"), self.config.to_string().as_bytes(), false)?;
         for (name, content) in &self.files {
             let path = folder.join(name);
             zoo_core::fs::create_parent(&path)?;
-            std::fs::write(path, content.to_string())?;
+            zoo_core::fs::write_atomic(&path, content.to_string().as_bytes(), false)?;
         }
         Ok(())
     }
@@ -162,11 +162,11 @@ impl safetensors::View for View<'_> {
     }
 
     fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.0.bytes().map(|bytes| bytes.as_ref()).unwrap_or_default().into()
+        self.0.bytes().map(AsRef::as_ref).unwrap_or_default().into()
     }
 
     fn data_len(&self) -> usize {
-        self.0.bytes().map_or(0, |bytes| bytes.len())
+        self.0.bytes().map_or(0, bytes::Bytes::len)
     }
 }
 

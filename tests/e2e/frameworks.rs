@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use zoo_core::fs;
 use zoo_core::stage::{StageOptions, Target};
+use zoo_core::store::place_file;
 use zoo_hf::stage::{Outcome, stage};
 use zoo_run::Runner as _;
 use zoo_run::ort::{OrtOptions, OrtRunner};
@@ -34,7 +35,8 @@ fn folder() -> PathBuf {
 pub(crate) fn all() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::list_dir(&folder())? {
-        let config: Value = serde_json::from_slice(&fs::read_bounded(&entry.path().join("config.json"), 1 << 20)?)?;
+        let config: Value =
+            serde_json::from_slice(&fs::read_bounded(&entry.path().join("config.json"), 1 << 20)?)?;
         if config["model_type"].as_str().is_some_and(zoo_hf::stage::builds) {
             names.push(entry.file_name().to_string_lossy().into_owned());
         }
@@ -53,7 +55,11 @@ pub(crate) fn rows(name: &str, setting: &Setting, report: &mut Report) -> Result
         if !folder().join(name).join(file).is_file() {
             continue;
         }
-        let mut row = Row { handle: format!("{} {} ({name})", expected.model_type, expected.class), way, ..Row::default() };
+        let mut row = Row {
+            handle: format!("{} {} ({name})", expected.model_type, expected.class),
+            way,
+            ..Row::default()
+        };
         let other = repository(name, file, as_name, &scratch.path().join(way.replace([':', ' '], "_")))?;
         if let Err(error) = compare(&expected, &other, framework, setting, &mut row) {
             row.misses.push(format!("{error:#}"));
@@ -67,7 +73,8 @@ pub(crate) fn rows(name: &str, setting: &Setting, report: &mut Report) -> Result
 fn repository(name: &str, file: &str, as_name: &str, out: &Path) -> Result<PathBuf> {
     fs::create_dir_all(out)?;
     for (from, to) in [("config.json", "config.json"), (file, as_name)] {
-        std::fs::copy(folder().join(name).join(from), out.join(to)).with_context(|| format!("{name}/{from}"))?;
+        place_file(&folder().join(name).join(from), &out.join(to), false)
+            .with_context(|| format!("{name}/{from}"))?;
     }
     Ok(out.to_owned())
 }
@@ -78,7 +85,13 @@ fn staged(repository: &Path, framework: &str) -> Result<Outcome> {
     stage(repository, repository, &options).with_context(|| format!("stage of {framework}"))
 }
 
-fn compare(expected: &Outcome, other: &Path, framework: &str, setting: &Setting, row: &mut Row) -> Result<()> {
+fn compare(
+    expected: &Outcome,
+    other: &Path,
+    framework: &str,
+    setting: &Setting,
+    row: &mut Row,
+) -> Result<()> {
     let found = staged(other, framework)?;
     row.files = 1;
     for (theirs, ours) in expected.graphs.iter().zip(&found.graphs) {
@@ -125,7 +138,9 @@ fn inputs(path: &Path) -> Result<Vec<(String, Tensor)>> {
             .collect();
         let count: usize = shape.iter().product();
         let tensor = match port.dtype() {
-            Some(DType::I64) if port.name.ends_with("mask") => Tensor::from_slice(shape, &vec![1_i64; count])?,
+            Some(DType::I64) if port.name.ends_with("mask") => {
+                Tensor::from_slice(shape, &vec![1_i64; count])?
+            }
             Some(DType::I64) => {
                 let different = if port.name == "token_type_ids" { 2 } else { 5 };
                 Tensor::from_slice(shape, &(0..count as i64).map(|at| at % different).collect::<Vec<_>>())?

@@ -99,8 +99,8 @@ async fn one(
     let options = fixture.stage_options()?;
     let staged = model.stage(&options).await.context("stage")?;
     let graphs = std::iter::once(&staged.staged().path).chain(&staged.staged().with);
-    let graphs: Vec<_> = graphs.filter(|path| path.as_str().ends_with(".onnx")).collect();
-    let paths: Vec<_> = graphs.iter().map(|path| path.under(staged.folder())).collect();
+    let paths = graphs.map(|path| path.under(staged.folder()));
+    let paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "onnx")).collect();
     let written: u64 = paths.iter().filter_map(|path| zoo_core::fs::file_len(path)).sum();
     ensure!(written < MOST_WRITTEN, "staging in place wrote {written} bytes");
     let ending = options.file_name("");
@@ -157,7 +157,8 @@ async fn sentences(hub: &Hub, setting: &Setting, row: &mut Row) -> Result<()> {
     let mut runner =
         OrtRunner::load(&setting.library, &staged.path(), &OrtOptions::default()).context("load")?;
     let start = Instant::now();
-    let vectors = TextModel::new(&mut runner, &tokenizer, &config).embed(&SENTENCES, &pooling).context("run")?;
+    let vectors =
+        TextModel::new(&mut runner, &tokenizer, &config).embed(&SENTENCES, &pooling).context("run")?;
     row.run = start.elapsed();
     row.data_sets = 1;
     let cosine = |a: usize, b: usize| {

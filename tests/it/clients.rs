@@ -175,7 +175,7 @@ fn onnx_hub_loads_from_the_fork_and_its_cache_serves_zoo() {
     assert!(mirror.log().iter().all(|l| l.role == Role::GitHubRaw), "only the manifest was asked for");
 }
 
-async fn pull_from_cache(home: &Path, mirror: &Mirror, cache: &Path) -> std::path::PathBuf {
+async fn pull_from_cache(home: &Path, mirror: &Mirror, cache: &Path) -> PathBuf {
     let mut config = onnx_config(mirror);
     config.caches.push(cache.to_owned());
     let hub = Hub::with(&Zoo::open(zoo_config(home)), config);

@@ -162,7 +162,7 @@ fn the_wanted_files_of_one_commit_arrive_proved_and_described() {
         assert_eq!(
             asked,
             [
-                format!("/api/models/zoo-tests/tiny/revision/main"),
+                "/api/models/zoo-tests/tiny/revision/main".to_owned(),
                 format!("/api/models/zoo-tests/tiny/tree/{commit}")
             ]
         );

@@ -38,7 +38,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         arguments.extend(torch_python().into_iter().flat_map(|python| ["--torch-python".into(), python]));
         arguments.extend(args.networks.iter().flat_map(|name| ["--networks".into(), name.into()]));
     }
-    if !args.live && !args.full && (args.ecosystems.is_empty() || args.ecosystems.iter().any(|name| name == "hf")) {
+    if !args.live
+        && !args.full
+        && (args.ecosystems.is_empty() || args.ecosystems.iter().any(|name| name == "hf"))
+    {
         arguments.extend(["--minilm".into(), setup::minilm()?.into()]);
     }
     arguments.extend(args.ecosystems.iter().map(Into::into));

@@ -134,8 +134,9 @@ impl Config {
     pub fn size_if(&self, names: &[&str]) -> Result<Option<usize>> {
         let Some((name, value)) = self.first(names) else { return Ok(None) };
         // Whole numbers are written with a fraction now and then.
-        let whole =
-            value.as_u64().or_else(|| value.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(|f| f as u64));
+        let whole = value
+            .as_u64()
+            .or_else(|| value.as_f64().filter(|f| f.fract() == 0.0 && *f >= 0.0).map(|f| f as u64));
         match whole.filter(|&size| size <= MAX_SIZE) {
             Some(size) => Ok(Some(size as usize)),
             None => self.refuse(name, value, "a whole number from 0 to 2^31"),

@@ -26,8 +26,8 @@ pub mod transformers;
 pub mod video;
 pub mod vision;
 
+pub use config::{Config, ConfigError};
 pub use image::ImageSize;
 pub use network::{Built, GraphOptions, Input, Network, find, networks};
-pub use config::{Config, ConfigError};
 pub use recognise::{Recognised, recognise};
 pub use task::{NoTask, Task};

@@ -226,7 +226,8 @@ impl Hubs {
 
     /// The same, if no hub could say that there is something newer: a branch goes on, and offline nobody can be asked.
     pub(crate) async fn settled(&self, name: &Name, wishes: &Wishes) -> Result<Option<Model>> {
-        let moves = |(hub, handle): &(Hub, Handle)| matches!(hub, Hub::Hf(_)) && !zoo_hf::Hub::is_fixed(handle);
+        let moves =
+            |(hub, handle): &(Hub, Handle)| matches!(hub, Hub::Hf(_)) && !zoo_hf::Hub::is_fixed(handle);
         if !self.offline() && name.asked.iter().any(moves) {
             return Ok(None);
         }

@@ -167,7 +167,10 @@ impl Error {
                 ErrorKind::NotFound
             }
             Self::RateLimited { .. } => ErrorKind::Network,
-            Self::NotAModel { .. } | Self::Exists { .. } | Self::TooManyFiles { .. } | Self::Target { .. } => ErrorKind::Usage,
+            Self::NotAModel { .. }
+            | Self::Exists { .. }
+            | Self::TooManyFiles { .. }
+            | Self::Target { .. } => ErrorKind::Usage,
             Self::Stage(_) | Self::Graph(_) | Self::Listing { .. } | Self::Refused { .. } => {
                 ErrorKind::Refused
             }

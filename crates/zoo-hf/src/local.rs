@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use zoo_core::folder::NewFolder;
+use zoo_core::fs;
 use zoo_core::handle::{Ecosystem, ModelName, Revision};
 use zoo_core::manifest::Manifest;
 use zoo_core::stage::{StageOptions, StagedModel, Target, WeightPolicy};
 use zoo_core::store::place_file;
-use zoo_core::fs;
 use zoo_graph::Model as OnnxFile;
 
 use crate::error::{Error, Result};

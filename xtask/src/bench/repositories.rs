@@ -56,14 +56,15 @@ pub(super) fn measure(
         let made = torch.clone().and_then(|torch| make(&torch, &job).map(|()| torch));
         let rows = match &made {
             Ok(torch) => {
-                let players = [in_place(zoo, &job), exporter(torch, &job, OPTIMUM), exporter(torch, &job, DYNAMO)];
+                let players =
+                    [in_place(zoo, &job), exporter(torch, &job, OPTIMUM), exporter(torch, &job, DYNAMO)];
                 let taking_part = if shape.small { 3 } else { 2 };
                 let rounds = if shape.small { rounds } else { 1 };
                 take_turns(&players[..taking_part], shape.name, rounds, false)
             }
-            Err(reason) => [IN_PLACE, OPTIMUM]
-                .map(|name| Row { name, outcome: Err(reason.clone()), written: 0 })
-                .into(),
+            Err(reason) => {
+                [IN_PLACE, OPTIMUM].map(|name| Row { name, outcome: Err(reason.clone()), written: 0 }).into()
+            }
         };
         if let (Ok(torch), true) = (&made, shape.small) {
             measured.beside.push(compare(torch, &job, &rows));
@@ -106,7 +107,10 @@ impl Job {
     fn written(&self, name: &str) -> Result<u64> {
         let found = regular_files(&self.of(name))?;
         let graph = self.of(name).join("model.onnx");
-        ensure!(found.iter().any(|(path, _)| *path == graph), "it says that it succeeded, and there is no model.onnx");
+        ensure!(
+            found.iter().any(|(path, _)| *path == graph),
+            "it says that it succeeded, and there is no model.onnx"
+        );
         let was_there = |path: &Path| {
             let own = path.file_name().map(|name| self.repository().join(name));
             name == IN_PLACE && own.is_some_and(|own| own.is_file())

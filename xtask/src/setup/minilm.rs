@@ -49,7 +49,7 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<()> {
     let broken = || format!("`{}` is no zip file", wheel.display());
     let mut archive = ZipArchive::new(BufReader::new(file)).with_context(broken)?;
     let names: Result<Vec<String>, _> =
-        archive.file_names().map(|name| name.map(|name| name.into_owned())).collect();
+        archive.file_names().map(|name| name.map(std::borrow::Cow::into_owned)).collect();
     let mut names = names.with_context(broken)?;
     names.sort_by_key(|name| name.ends_with(WEIGHTS));
     for name in names {

@@ -12,7 +12,9 @@ use crate::transformers::{Error, Result};
 pub fn activate_by_name(g: &mut Builder, name: &str, x: Val) -> Result<Val> {
     Ok(match name {
         "gelu" | "gelu_python" => g.gelu(x)?,
-        "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh" | "gelu_python_tanh" => g.gelu_tanh(x)?,
+        "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh" | "gelu_python_tanh" => {
+            g.gelu_tanh(x)?
+        }
         "gelu_10" => {
             let y = g.gelu(x)?;
             g.clip(y, -10.0, 10.0)?

@@ -81,7 +81,9 @@ pub fn attention(g: &mut Builder, queries: Val, keys: Val, values: Val, with: Sc
         let x = g.reshape(x, [dims[0].clone(), kv_heads.into(), shared.into(), dims[2].clone(), last])?;
         g.join_axes(x, 2, 4)
     };
-    let apart = |g: &mut Builder, x: Val, last: Dim| g.reshape(x, [dims[0].clone(), heads.into(), dims[2].clone(), last]);
+    let apart = |g: &mut Builder, x: Val, last: Dim| {
+        g.reshape(x, [dims[0].clone(), heads.into(), dims[2].clone(), last])
+    };
     let queries = together(g, queries, dims[3].clone())?;
     let keys = g.transpose(keys, &[0, 1, 3, 2])?;
     let scores = g.matmul(queries, keys)?;

@@ -35,7 +35,8 @@ pub use resample::{Filter, resample};
 pub use rope_scaling::{Rope, RopeDefaults};
 pub use rotary::{inverse_frequencies, rotary_tables, rotary_tables_of, rotate, rotate_interleaved};
 pub use text::{
-    TextInputs, batch_size, first_token, fold_rows, places_behind_padding, sequence_length, text_inputs, unfold_rows,
+    TextInputs, batch_size, first_token, fold_rows, places_behind_padding, sequence_length, text_inputs,
+    unfold_rows,
 };
 pub use tokens::{Place, Tokens, line_by_line, moved, taken};
 pub use windows::{Windows, grid_places};

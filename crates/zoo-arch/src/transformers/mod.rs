@@ -174,13 +174,16 @@ impl Architecture {
     /// The classes for a task, the usual one first. What compares images with texts is also what makes features of both.
     pub fn classes_for(&self, task: Task) -> impl Iterator<Item = &'static Class> {
         let compares = |class: &Class| class.task == Task::ZeroShotImageClassification;
-        let fits = move |class: &Class| class.task == task || task == Task::FeatureExtraction && compares(class);
+        let fits =
+            move |class: &Class| class.task == task || task == Task::FeatureExtraction && compares(class);
         self.classes.iter().filter(move |class| fits(class))
     }
 
     /// Whether a tensor's path is that of a head.
     pub fn is_head(&self, path: &str) -> bool {
-        let below = |head: &&str| path.strip_prefix(*head).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let below = |head: &&str| {
+            path.strip_prefix(*head).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         self.heads.iter().any(below)
     }
 

@@ -11,8 +11,8 @@ use zoo_graph::weights::NamedWeight;
 use zoo_tensor::{Tensor, Weight};
 
 use super::error::StageError;
-use crate::select::Framework;
 use super::sentence::json;
+use crate::select::Framework;
 
 /// A framework's weight files, the preferred first, each with the name of an index of shards.
 fn files(framework: Framework) -> &'static [(&'static str, &'static str)] {

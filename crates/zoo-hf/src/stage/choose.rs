@@ -65,7 +65,8 @@ fn architecture(config: &Config) -> Result<&'static Architecture, StageError> {
     // Very old configurations have no type; the class names it.
     if named.is_none() {
         let classes = config.architectures().into_iter().map(plain);
-        let mut owners = classes.filter_map(|name| transformers::architectures().find(|a| a.class(name).is_some()));
+        let mut owners =
+            classes.filter_map(|name| transformers::architectures().find(|a| a.class(name).is_some()));
         if let Some(architecture) = owners.next() {
             return Ok(architecture);
         }
@@ -100,8 +101,14 @@ mod tests {
         let name = |change: &dyn Fn(&mut StageOptions)| chosen(&bert, change).unwrap().class.name;
         assert_eq!(name(&|_| {}), "BertForMaskedLM");
         assert_eq!(name(&|o| o.class = Some("AutoModel".into())), "BertModel");
-        assert_eq!(name(&|o| o.class = Some("TFBertForTokenClassification".into())), "BertForTokenClassification");
-        assert_eq!(name(&|o| o.task = Some("sequence-classification".into())), "BertForSequenceClassification");
+        assert_eq!(
+            name(&|o| o.class = Some("TFBertForTokenClassification".into())),
+            "BertForTokenClassification"
+        );
+        assert_eq!(
+            name(&|o| o.task = Some("sequence-classification".into())),
+            "BertForSequenceClassification"
+        );
         let old = json!({"architectures": ["BertForQuestionAnswering"]});
         assert_eq!(chosen(&old, |_| {}).unwrap().class.name, "BertForQuestionAnswering");
         assert_eq!(chosen(&json!({"model_type": "bert"}), |_| {}).unwrap().class.name, "BertModel");
@@ -115,11 +122,16 @@ mod tests {
         };
         let bert = json!({"model_type": "bert", "architectures": ["BertLMHeadModel"]});
         assert!(refused(bert.clone(), &|_| {}).contains("BertForMaskedLM"));
-        assert!(refused(bert.clone(), &|o| o.class = Some("BertForMaskedML".into())).contains("BertForMaskedLM"));
+        assert!(
+            refused(bert.clone(), &|o| o.class = Some("BertForMaskedML".into())).contains("BertForMaskedLM")
+        );
         assert!(refused(bert.clone(), &|o| o.task = Some("object-detection".into())).contains("fill-mask"));
         assert!(refused(bert, &|o| o.task = Some("what".into())).contains("is not a task"));
         let told = refused(json!({"model_type": "reformer"}), &|_| {});
-        assert!(told.contains("`reformer`") && told.contains("bert") && told.contains("optimum-cli"), "{told}");
+        assert!(
+            told.contains("`reformer`") && told.contains("bert") && told.contains("optimum-cli"),
+            "{told}"
+        );
         let told = refused(json!({"auto_map": {"AutoModel": "modeling.New"}}), &|_| {});
         assert!(told.contains("modeling.New"), "{told}");
     }

@@ -175,12 +175,13 @@ impl StageError {
                 ))
             }
             Self::Config(ConfigError::Unsupported { .. })
-            | Self::Architecture(transformers::Error::Config(ConfigError::Unsupported { .. })) => {
-                Some("with Python, `optimum-cli export onnx --model <repository> <folder>` may make ONNX of it".to_owned())
-            }
-            Self::SeveralGraphs { .. } => {
-                Some("stage it as onnx, or ask for its encoder alone (--auto AutoModel), if it has one".to_owned())
-            }
+            | Self::Architecture(transformers::Error::Config(ConfigError::Unsupported { .. })) => Some(
+                "with Python, `optimum-cli export onnx --model <repository> <folder>` may make ONNX of it"
+                    .to_owned(),
+            ),
+            Self::SeveralGraphs { .. } => Some(
+                "stage it as onnx, or ask for its encoder alone (--auto AutoModel), if it has one".to_owned(),
+            ),
             Self::Option { option, .. } => Some(format!("leave --{option} out, or stage as onnx")),
             Self::Target { .. } => Some("there are onnx, saved-model, frozen-graph and original".to_owned()),
             Self::UnknownClass { classes, .. } => Some(format!("there are {}", classes.join(", "))),

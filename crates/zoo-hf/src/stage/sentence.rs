@@ -63,7 +63,8 @@ impl Modules {
                 "Dense" => {
                     let config = folder.join("config.json");
                     let told = json(&config)?;
-                    let activation = told["activation_function"].as_str().unwrap_or("torch.nn.modules.activation.Tanh");
+                    let activation =
+                        told["activation_function"].as_str().unwrap_or("torch.nn.modules.activation.Tanh");
                     let activation = activation.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
                     let activation = (activation != "identity").then_some(activation);
                     SentenceModule::Dense { weights: weights(folder)?, activation }
@@ -119,7 +120,8 @@ fn pooling(path: &Path) -> Result<Vec<Pooling>, StageError> {
 /// A small JSON file.
 pub(super) fn json(path: &Path) -> Result<Value, StageError> {
     let bytes = zoo_core::fs::read_bounded(path, super::MAX_SMALL)?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        StageError::BadFile { path: path.to_owned(), problem: format!("is no JSON: {error}") }
+    serde_json::from_slice(&bytes).map_err(|error| StageError::BadFile {
+        path: path.to_owned(),
+        problem: format!("is no JSON: {error}"),
     })
 }

@@ -99,4 +99,3 @@ fn discard(graphs: &[StagedGraph], out: &Path) {
         }
     }
 }
-
