@@ -1,3 +1,5 @@
+//! Repositories in memory: what is selected of them, what is asked for to decide, and what is refused.
+
 use serde_json::json;
 
 use super::*;
@@ -286,7 +288,7 @@ fn what_is_no_whole_model_is_named() {
         .refused(&Wanted::default());
     assert_eq!(refusal, Refusal::Adapter { method: "LORA".into(), base: Some("org/base".into()) });
     assert!(refusal.hint().unwrap().contains("`hf:org/base`"));
-    let local = json!({"base_model_name_or_path": "/home/me/base"});
+    let local = json!({"base_model_name_or_path": "/mine/base"});
     let refusal = repo(&["adapter_model.bin"])
         .with("adapter_config.json", local.to_string())
         .refused(&Wanted::default());
