@@ -13,6 +13,7 @@ mod networks_formula;
 mod onnx;
 mod pictures;
 mod reliability;
+mod sentences;
 mod support;
 mod tensorflow;
 mod texts;

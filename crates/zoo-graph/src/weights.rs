@@ -164,11 +164,10 @@ impl Weights {
 
     /// How many tensors there are, were taken, and were declared unused.
     pub fn tally(&self) -> Tally {
-        Tally {
-            all: self.all.tensors.len(),
-            used: self.all.used.borrow().len(),
-            ignored: self.all.ignored.borrow().len(),
-        }
+        let (used, ignored) = (self.all.used.borrow(), self.all.ignored.borrow());
+        // What one head declares unused, another may have taken.
+        let ignored = ignored.difference(&used).count();
+        Tally { all: self.all.tensors.len(), used: used.len(), ignored }
     }
 
     /// Ends the building of a network.

@@ -203,7 +203,9 @@ pub(super) fn not_built(error: transformers::Error, choice: &Choice, config: &Co
     let saved: Vec<String> = config.architectures().into_iter().map(str::to_owned).collect();
     match error {
         transformers::Error::Graph(zoo_graph::Error::MissingWeight { path, .. })
-            if choice.architecture.is_head(&path) && !saved.iter().any(|name| name == choice.class.name) =>
+            // A pooler belongs to the model, and is trained with heads only.
+            if (choice.architecture.is_head(&path) || path.contains("pooler"))
+                && !saved.iter().any(|name| name == choice.class.name) =>
         {
             StageError::HeadMissing { task: choice.class.task, class: choice.class.name, tensor: path, saved }
         }
