@@ -18,9 +18,8 @@ use zoo_run::text::{SentenceSettings, TextModel, Tokenizer};
 use zoo_run::{ModelConfig, Runner as _};
 use zoo_tests::models::{self, Case};
 
-use crate::Setting;
-use crate::frameworks;
 use crate::report::{Report, Row};
+use crate::{Setting, frameworks, hf_full};
 
 /// What staging in place may write for a small model, all its graphs together.
 const MOST_WRITTEN: u64 = 2_000_000;
@@ -29,6 +28,9 @@ const MOST_WRITTEN: u64 = 2_000_000;
 const MINILM: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
 pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
+    if setting.full {
+        return hf_full::run(setting, report);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let scratch = tempfile::tempdir().context("a temporary folder")?;
     let names = models::all()?;

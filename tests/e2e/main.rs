@@ -7,7 +7,9 @@
 
 mod frameworks;
 mod hf;
+mod hf_full;
 mod onnx;
+mod references;
 mod report;
 mod torch;
 mod torch_full;
@@ -32,7 +34,7 @@ struct Args {
     /// Ask the real hubs instead of the mirror. Needs a network; keeps what it fetched for the next time.
     #[arg(long)]
     live: bool,
-    /// Compare networks of full size with the framework itself, which has to be installed. For PyTorch.
+    /// Compare networks of full size with the framework itself, which has to be installed. For PyTorch and Hugging Face.
     #[arg(long, conflicts_with = "live")]
     full: bool,
     /// With `--full`, the Python that has torch and torchvision.
@@ -72,7 +74,7 @@ const SUITES: &[(&str, Suite)] = &[("onnx", onnx::run), ("torch", torch::run), (
 const LIVE: &[&str] = &["onnx"];
 
 /// Those that can be run at full size.
-const FULL: &[&str] = &["torch"];
+const FULL: &[&str] = &["torch", "hf"];
 
 fn main() -> ExitCode {
     let args = Args::parse();

@@ -4,20 +4,17 @@
 //! Needs a Python with torch and torchvision. One network is on the disk at a time: the script that makes them waits for a line before
 //! it goes on, and what was compared is removed.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use zoo_core::stage::{ImageSize, StageOptions, Target};
-use zoo_run::data::read;
-use zoo_tensor::Tensor;
 use zoo_torch::stage::stage;
 
 use crate::Setting;
+use crate::references::{Script, difference, tensor};
 use crate::report::{Report, Row};
 use crate::torch::execute;
 
@@ -56,8 +53,8 @@ pub(crate) fn run(setting: &Setting, report: &mut Report) -> Result<()> {
         "--full needs a Python with torch and torchvision: `ZOO_TORCH_PYTHON` names it to `cargo xtask e2e`",
     )?;
     let scratch = tempfile::tempdir().context("a temporary folder")?;
-    let mut script = Script::start(python, scratch.path(), &setting.networks)?;
-    while let Some(made) = script.next()? {
+    let mut script = Script::start(python, SCRIPT, scratch.path(), &setting.networks)?;
+    while let Some(made) = script.next::<Made>()? {
         println!("torchvision:{}", made.builder);
         let mut row = Row {
             handle: format!("torchvision:{}", made.builder),
@@ -110,68 +107,4 @@ fn one(made: &Made, scratch: &Path, setting: &Setting, row: &mut Row) -> Result<
         }
     }
     Ok(())
-}
-
-fn tensor(path: &Path) -> Result<Tensor> {
-    let (_, tensor) =
-        read(path)?.into_iter().next().with_context(|| format!("{} is empty", path.display()))?;
-    Ok(tensor)
-}
-
-/// The largest difference, and the standard deviation of what was expected. What is no number is infinitely far.
-fn difference(expected: &Tensor, found: &Tensor) -> Result<(f64, f64)> {
-    ensure!(expected.shape() == found.shape(), "shape {:?}, not {:?}", found.shape(), expected.shape());
-    let (expected, found) = (expected.to_f64_vec()?, found.to_f64_vec()?);
-    let count = expected.len() as f64;
-    let mean = expected.iter().sum::<f64>() / count;
-    let spread = (expected.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
-    let apart = |(a, b): (&f64, &f64)| if a.is_nan() { f64::INFINITY } else { (a - b).abs() };
-    Ok((found.iter().zip(&expected).map(apart).fold(0.0, f64::max), spread))
-}
-
-/// The script at work.
-struct Script {
-    child: Child,
-    asks: Option<ChildStdin>,
-    says: BufReader<ChildStdout>,
-}
-
-impl Script {
-    fn start(python: &Path, folder: &Path, networks: &[String]) -> Result<Self> {
-        let mut command = Command::new(python);
-        command.arg(SCRIPT).arg("--out").arg(folder);
-        if networks.is_empty() {
-            command.arg("--all")
-        } else {
-            command.args(networks)
-        };
-        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = started.with_context(|| format!("cannot start {}", python.display()))?;
-        let asks = child.stdin.take();
-        let says = BufReader::new(child.stdout.take().context("the script's output")?);
-        Ok(Self { child, asks, says })
-    }
-
-    fn next(&mut self) -> Result<Option<Made>> {
-        let mut line = String::new();
-        self.says.read_line(&mut line).context("the script's output")?;
-        if line.trim().is_empty() {
-            return Ok(None);
-        }
-        serde_json::from_str(&line).map(Some).with_context(|| format!("the script said {line:?}"))
-    }
-
-    fn go_on(&mut self) -> Result<()> {
-        let asks = self.asks.as_mut().context("the script's input")?;
-        // After its last network the script may be gone already.
-        let _ = asks.write_all(b"\n").and_then(|()| asks.flush());
-        Ok(())
-    }
-
-    fn end(mut self) -> Result<()> {
-        self.asks.take();
-        let status = self.child.wait().context("the script was lost")?;
-        ensure!(status.success(), "the script ended with {status}");
-        Ok(())
-    }
 }

@@ -13,6 +13,7 @@ mod networks_formula;
 mod onnx;
 mod pictures;
 mod reliability;
+mod repositories;
 mod sentences;
 mod support;
 mod tensorflow;

@@ -2,7 +2,7 @@
 //!
 //! Downloads come from one server: [`clients`] says who is measured, and [`store`] measures the pull that has nothing to do. [`stage`]
 //! measures the way from a checkpoint to ONNX, whose [`exporters`] are zoo and torch, and what ONNX Runtime makes of the graphs
-//! ([`beside`]); [`repositories`] does the same for repositories of Hugging Face, beside optimum. [`rounds`] runs everybody in turns, [`measure`] runs one; [`aims`] compares the outcome with what zoo promises,
+//! ([`beside`]); [`mod@repositories`] does the same for repositories of Hugging Face, beside optimum. [`rounds`] runs everybody in turns, [`measure`] runs one; [`aims`] compares the outcome with what zoo promises,
 //! and [`document`] writes a part of `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the edge: tables are for the user")]
 

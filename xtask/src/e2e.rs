@@ -16,8 +16,8 @@ pub(crate) struct Args {
     /// Ask the real hubs instead of the embedded mirror.
     #[arg(long)]
     live: bool,
-    /// Compare networks of full size with the framework itself. For PyTorch: `ZOO_TORCH_PYTHON` names a Python that has torch and
-    /// torchvision.
+    /// Compare networks of full size with the framework itself: `ZOO_TORCH_PYTHON` names a Python that has torch, and torchvision or
+    /// transformers.
     #[arg(long, conflicts_with = "live")]
     full: bool,
     /// With `--full`, only these networks.

@@ -2,14 +2,14 @@
 //!
 //! - [`architectures`]: every type of model that is built; [`find`] one by its name.
 //! - [`Architecture::classes`]: its classes, each a head for a [`Task`].
-//! - [`Class::graphs`]: from configuration and weights to a graph, or several where a model is run in parts.
+//! - [`Architecture::graphs`]: from configuration and weights to a graph, or several where a model is run in parts.
 //!
 //! A family is one file. It reads what it needs from the configuration, with the defaults of its class, and has one function for each head.
 //! Names of tensors are those of PyTorch checkpoints of transformers 4.x; what other frameworks and versions call them is translated
 //! before it comes here. Every tensor below the family's prefix has to be used, or to be declared unused; heads that the checkpoint has
 //! beyond the one that is wanted are left out, and a head that it lacks is an error.
 //!
-//! To add a family: one file, its line in [`FAMILIES`], and its fixtures (`tests/fixtures/huggingface`).
+//! To add a family: one file, its line in `FAMILIES`, and its fixtures (`tests/fixtures/huggingface`).
 
 pub mod audio;
 pub mod decoder;

@@ -101,6 +101,9 @@ fn index_of(folder: &Path, name: &str) -> Result<Index, StageError> {
         }
         files.entry(file).or_default().insert(tensor.clone());
     }
+    if files.is_empty() {
+        return Err(bad("names no file".to_owned()));
+    }
     Ok(Index { path, files })
 }
 
