@@ -122,8 +122,15 @@ pub(crate) fn bad_id(id: &str) -> Option<&'static str> {
     )
 }
 
-/// Whether a bare `org/name` can only be a repository of this hub, and no path that another hub knows.
+/// Endings by which a word is a file, whose folder is missing or mistyped, rather than a repository.
+const FILES: [&str; 10] = ["onnx", "pth", "pt", "bin", "safetensors", "h5", "keras", "msgpack", "pb", "gguf"];
+
+/// Whether a bare `org/name` can only be a repository of this hub, and no file or path that another hub knows.
 pub(crate) fn is_bare_id(text: &str) -> bool {
+    let is_file = text.rsplit_once('.').is_some_and(|(_, ending)| FILES.contains(&ending));
+    if is_file {
+        return false;
+    }
     let is_other = |owner: &str| {
         OTHER_KINDS.contains(&owner)
             || PAGES.contains(&owner)
@@ -240,6 +247,7 @@ mod tests {
             assert!(refused.parse::<Handle>().is_err() || asked(refused).is_err(), "{refused}");
         }
         assert!(is_bare_id("org/name") && !is_bare_id("name") && !is_bare_id("onnxmodelzoo/mnist-8"));
+        assert!(!is_bare_id("none/none.onnx") && is_bare_id("timm/resnet18.a1_in1k"));
         assert!(!is_bare_id("models/resnet18-f37072fd.pth") && !is_bare_id("a/b/c") && !is_bare_id("./x"));
     }
 
