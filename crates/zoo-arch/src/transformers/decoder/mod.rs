@@ -21,7 +21,7 @@ mod qwen;
 mod smollm3;
 #[cfg(test)]
 mod testing;
-mod texts;
+pub(super) mod texts;
 mod turned;
 
 use super::Architecture;

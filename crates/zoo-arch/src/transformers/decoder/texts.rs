@@ -12,7 +12,7 @@ use crate::transformers::{Model, Outputs, Result};
 
 /// What texts are read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(in crate::transformers) enum Reading {
     /// To go on behind them: `position_ids` are an input if `places`, and keys and values are kept if the options say so.
     Continuing {
         /// Whether `position_ids` are an input.
@@ -26,13 +26,13 @@ pub(super) enum Reading {
 
 /// Texts of a batch, and what is shared by all layers that read them.
 #[derive(Debug)]
-pub(super) struct Texts {
+pub(in crate::transformers) struct Texts {
     /// `input_ids` `[batch, sequence]`.
-    pub(super) ids: Val,
+    pub(in crate::transformers) ids: Val,
     /// `attention_mask` `[batch, past + sequence]`: 1 where there is a token.
-    pub(super) mask: Val,
+    pub(in crate::transformers) mask: Val,
     /// The dimensions of a batch.
-    pub(super) rows: Rows,
+    pub(in crate::transformers) rows: Rows,
     /// The input `position_ids`, if there is one.
     positions: Option<Val>,
     cached: bool,
@@ -46,17 +46,17 @@ pub(super) struct Texts {
 
 /// Which keys a layer's queries do not see, beyond padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hidden {
+pub(in crate::transformers) struct Hidden {
     /// How many keys a query sees at most, its own among them.
-    pub(super) window: Option<usize>,
+    pub(in crate::transformers) window: Option<usize>,
     /// Whether keys are hidden twice, once for their place and once with padding, so that some are at minus infinity. It differs for
     /// queries that see nothing at all, which are padding: they see everything where keys are hidden once.
-    pub(super) twice: bool,
+    pub(in crate::transformers) twice: bool,
 }
 
 impl Hidden {
     /// Later keys, and those before the window.
-    pub(super) const fn within(window: Option<usize>) -> Self {
+    pub(in crate::transformers) const fn within(window: Option<usize>) -> Self {
         Self { window, twice: false }
     }
 }
@@ -68,7 +68,7 @@ fn past_length() -> Dim {
 
 impl Texts {
     /// Adds the inputs `input_ids`, `attention_mask` and, if wanted, `position_ids`.
-    pub(super) fn read(g: &mut Builder, m: &Model<'_>, reading: Reading) -> Result<Self> {
+    pub(in crate::transformers) fn read(g: &mut Builder, m: &Model<'_>, reading: Reading) -> Result<Self> {
         // A vector for a whole text has no use for a cache.
         let whole = m.options.sentence.is_some() || !matches!(reading, Reading::Continuing { .. });
         let cached = m.options.cache && !whole;
@@ -93,17 +93,17 @@ impl Texts {
     }
 
     /// Whether keys and values are kept.
-    pub(super) fn cached(&self) -> bool {
+    pub(in crate::transformers) fn cached(&self) -> bool {
         self.cached
     }
 
     /// The dimension of past and sequence together.
-    pub(super) fn total(&self) -> &Dim {
+    pub(in crate::transformers) fn total(&self) -> &Dim {
         &self.total
     }
 
     /// Places of the tokens: those that are fed, `[batch, sequence]`, or counted from the beginning of the past, `[1, sequence]`.
-    pub(super) fn positions(&mut self, g: &mut Builder) -> Result<Val> {
+    pub(in crate::transformers) fn positions(&mut self, g: &mut Builder) -> Result<Val> {
         match self.positions {
             Some(positions) => Ok(positions),
             None => {
@@ -114,7 +114,7 @@ impl Texts {
     }
 
     /// Places of the tokens: those that are fed, or counted from the first that the mask shows; -1 for padding. `[batch, sequence]`.
-    pub(super) fn positions_by_mask(&self, g: &mut Builder) -> Result<Val> {
+    pub(in crate::transformers) fn positions_by_mask(&self, g: &mut Builder) -> Result<Val> {
         if let Some(positions) = self.positions {
             return Ok(positions);
         }
@@ -125,13 +125,13 @@ impl Texts {
     }
 
     /// Places of past and sequence together: `[1, past + sequence]`.
-    pub(super) fn all_positions(&mut self, g: &mut Builder) -> Result<Val> {
+    pub(in crate::transformers) fn all_positions(&mut self, g: &mut Builder) -> Result<Val> {
         let (_, keys) = self.places(g)?;
         Ok(g.unsqueeze(keys, 0)?)
     }
 
     /// Joins keys and values `[batch, heads, sequence, head]` of a layer to those of the past, which become inputs.
-    pub(super) fn with_past(
+    pub(in crate::transformers) fn with_past(
         &mut self,
         g: &mut Builder,
         layer: usize,
@@ -149,7 +149,7 @@ impl Texts {
     }
 
     /// Adds the inputs for keys and values of a layer: `[batch, heads, past, head]`.
-    pub(super) fn past(
+    pub(in crate::transformers) fn past(
         &self,
         g: &mut Builder,
         layer: usize,
@@ -163,13 +163,13 @@ impl Texts {
     }
 
     /// Makes keys and values of a layer, past and new ones, outputs.
-    pub(super) fn keep(&mut self, layer: usize, keys: Val, values: Val) {
+    pub(in crate::transformers) fn keep(&mut self, layer: usize, keys: Val, values: Val) {
         self.presents.push((format!("present.{layer}.key"), keys));
         self.presents.push((format!("present.{layer}.value"), values));
     }
 
     /// As `GroupQueryAttention` takes them, `i32`: the place of the last token of each text `[batch]`, and how many places there are `[]`.
-    pub(super) fn lengths(&mut self, g: &mut Builder) -> Result<(Val, Val)> {
+    pub(in crate::transformers) fn lengths(&mut self, g: &mut Builder) -> Result<(Val, Val)> {
         if let Some(lengths) = self.lengths {
             return Ok(lengths);
         }
@@ -185,7 +185,7 @@ impl Texts {
     }
 
     /// What is added to scores of keys that are not seen: `[batch, 1, sequence, past + sequence]`, or `[batch, 1, 1, …]`.
-    pub(super) fn bias(&mut self, g: &mut Builder, hidden: Hidden) -> Result<Val> {
+    pub(in crate::transformers) fn bias(&mut self, g: &mut Builder, hidden: Hidden) -> Result<Val> {
         if let Some((_, bias)) = self.biases.iter().find(|(own, _)| *own == hidden) {
             return Ok(*bias);
         }
@@ -232,7 +232,7 @@ impl Texts {
     }
 
     /// How far each key is from the first that the mask shows, 0 for padding: `f32` `[batch, past + sequence]`.
-    pub(super) fn distances(&self, g: &mut Builder) -> Result<Val> {
+    pub(in crate::transformers) fn distances(&self, g: &mut Builder) -> Result<Val> {
         let counts = g.cumulative_sum(self.mask, 1)?;
         let one = g.int("one_place", 1);
         let counts = g.sub(counts, one)?;
@@ -242,7 +242,12 @@ impl Texts {
 
     /// The last token that is not padding: `[batch, width]` of rows `[batch*sequence, width]`. Without a token for padding there is only
     /// one text, of which it is the last.
-    pub(super) fn last_token(&self, g: &mut Builder, x: Val, pad: Option<i64>) -> Result<Val> {
+    pub(in crate::transformers) fn last_token(
+        &self,
+        g: &mut Builder,
+        x: Val,
+        pad: Option<i64>,
+    ) -> Result<Val> {
         let x = unfold_rows(g, x, &self.rows)?;
         let Some(pad) = pad else {
             return Ok(g.pick(x, 1, -1)?);
@@ -258,7 +263,7 @@ impl Texts {
     }
 
     /// The outputs: `val` under `name`, and keys and values if they are kept.
-    pub(super) fn outputs(self, name: &str, val: Val) -> Outputs {
+    pub(in crate::transformers) fn outputs(self, name: &str, val: Val) -> Outputs {
         std::iter::once((name.to_owned(), val)).chain(self.presents).collect()
     }
 }

@@ -4,6 +4,7 @@ use zoo_graph::{Builder, Val, Weights};
 
 use super::decoder::Decoder;
 use crate::nn::{Rows, Scores, activate_by_name, attention, join_heads, layer_norm, linear, split_heads};
+use crate::transformers::decoder::texts::{Hidden, Texts};
 use crate::transformers::{Error, Result};
 
 /// `torch.nn.LayerNorm`'s own, which configurations do not say.
@@ -75,6 +76,30 @@ impl Stack {
                 attended(g, &other, queries, pair, d.encoded.bias)
             })?;
             x = self.feed_forward(g, &w, x)?;
+        }
+        self.ended(g, w, x)
+    }
+
+    /// A decoder's layers over rows, of a decoder that looks at no encoder: what its layers have for that is not used.
+    pub(in crate::transformers) fn continue_alone(
+        &self,
+        g: &mut Builder,
+        w: &Weights,
+        mut x: Val,
+        texts: &mut Texts,
+    ) -> Result<Val> {
+        let bias = texts.bias(g, Hidden::within(None))?;
+        for layer in 0..self.layers {
+            let w = w.at(format_args!("layers.{layer}"));
+            x = self.sublayer(g, &w.at("self_attn_layer_norm"), x, |g, x| {
+                let own = w.at("self_attn");
+                let queries = self.projected(g, &own.at("q_proj"), x, &texts.rows)?;
+                let [keys, values] = self.pair(g, &own, x, &texts.rows)?;
+                let (keys, values) = texts.with_past(g, layer, keys, values)?;
+                attended(g, &own, queries, [keys, values], Some(bias))
+            })?;
+            x = self.feed_forward(g, &w, x)?;
+            w.ignore(|name| name.starts_with("encoder_attn"));
         }
         self.ended(g, w, x)
     }

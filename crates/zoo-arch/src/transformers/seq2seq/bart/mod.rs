@@ -14,6 +14,7 @@ use super::decoder::{Decoder, Face, Run, decoder_length, encoder_inputs};
 use super::heads::{classified, last_end, shifted, shifted_around, spans, token, unfolded};
 use crate::nn::{Rows, text_inputs, unfold_rows};
 use crate::task::Task;
+use crate::transformers::decoder::texts::{Reading, Texts};
 use crate::transformers::{Architecture, Class, Model, Outputs, Part, Result, class};
 
 const MODEL: &[Part] = &[Part::new("model", both)];
@@ -43,6 +44,7 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
             generation("BartForConditionalGeneration"),
             class!("BartForSequenceClassification", TextClassification, sequence_classification),
             class!("BartForQuestionAnswering", QuestionAnswering, question_answering),
+            class!("BartForCausalLM", TextGeneration, continued),
         ],
     ),
     architecture(
@@ -52,10 +54,25 @@ pub(super) const ARCHITECTURES: &[Architecture] = &[
             generation("MBartForConditionalGeneration"),
             class!("MBartForSequenceClassification", TextClassification, sequence_classification),
             class!("MBartForQuestionAnswering", QuestionAnswering, question_answering),
+            class!("MBartForCausalLM", TextGeneration, continued),
         ],
     ),
-    architecture("marian", &[bare("MarianModel"), generation("MarianMTModel")]),
-    architecture("pegasus", &[bare("PegasusModel"), generation("PegasusForConditionalGeneration")]),
+    architecture(
+        "marian",
+        &[
+            bare("MarianModel"),
+            generation("MarianMTModel"),
+            class!("MarianForCausalLM", TextGeneration, continued),
+        ],
+    ),
+    architecture(
+        "pegasus",
+        &[
+            bare("PegasusModel"),
+            generation("PegasusForConditionalGeneration"),
+            class!("PegasusForCausalLM", TextGeneration, continued),
+        ],
+    ),
     architecture("m2m_100", &[bare("M2M100Model"), generation("M2M100ForConditionalGeneration")]),
 ];
 
@@ -132,6 +149,16 @@ fn sequence_classification(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
 fn question_answering(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
     let (_, x, rows) = through_both(g, m)?;
     spans(g, &m.top.at("qa_outputs"), x, &rows)
+}
+
+/// The decoder by itself, which continues a text.
+fn continued(g: &mut Builder, m: &Model<'_>) -> Result<Outputs> {
+    let bart = Bart::of(m)?;
+    let mut texts = Texts::read(g, m, Reading::Continuing { places: false })?;
+    let x = bart.decoder_alone(g, m, &mut texts)?;
+    let logits = bart.words_alone(g, m, x)?;
+    let logits = unfold_rows(g, logits, &texts.rows)?;
+    Ok(texts.outputs("logits", logits))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use zoo_graph::{Builder, Val};
 
 use super::positions::{At, Positions};
 use crate::nn::{Rows, fold_rows, layer_norm, padding_bias};
+use crate::transformers::decoder::texts::Texts;
 use crate::transformers::seq2seq::decoder::{Decoder, Encoded};
 use crate::transformers::seq2seq::layers::{EPSILON, Stack};
 use crate::transformers::{Model, Result};
@@ -90,14 +91,24 @@ impl Bart {
         self.decoder.decode(g, &m.base.at("decoder"), x, places, d)
     }
 
+    /// The states of a decoder that looks at no encoder, as rows. An encoder that the checkpoint has is left out.
+    pub(super) fn decoder_alone(&self, g: &mut Builder, m: &Model<'_>, texts: &mut Texts) -> Result<Val> {
+        let places = texts.positions(g)?;
+        let x = self.embed(g, m, "decoder", &At { ids: texts.ids, places, past: None, width: self.width })?;
+        m.base.at("encoder").ignore(|_| true);
+        self.decoder.continue_alone(g, &m.base.at("decoder"), x, texts)
+    }
+
+    /// The words behind the tokens of such a decoder, as rows: nothing is added to them.
+    pub(super) fn words_alone(&self, g: &mut Builder, m: &Model<'_>, x: Val) -> Result<Val> {
+        m.top.ignore(|name| name == "final_logits_bias");
+        let table = self.table_of_words(g, m)?;
+        Ok(g.gemm(x, table, None)?)
+    }
+
     /// The words behind tokens, as rows.
     pub(super) fn words(&self, g: &mut Builder, m: &Model<'_>, x: Val) -> Result<Val> {
-        let table = if self.tied {
-            m.top.at("lm_head").ignore(|_| true);
-            g.weight(&m.base, table_name(m, "decoder", self.shared))?
-        } else {
-            g.weight(&m.top, "lm_head.weight")?
-        };
+        let table = self.table_of_words(g, m)?;
         let count = g.size(table, 0)?;
         let bias = if m.top.has("final_logits_bias") {
             Some(g.weight_as(&m.top, "final_logits_bias", &[count])?)
@@ -105,6 +116,15 @@ impl Bart {
             None
         };
         Ok(g.gemm(x, table, bias)?)
+    }
+
+    /// The output layer: the table of words, unless the configuration says that they are two.
+    fn table_of_words(&self, g: &mut Builder, m: &Model<'_>) -> Result<Val> {
+        if !self.tied {
+            return Ok(g.weight(&m.top, "lm_head.weight")?);
+        }
+        m.top.at("lm_head").ignore(|_| true);
+        Ok(g.weight(&m.base, table_name(m, "decoder", self.shared))?)
     }
 
     /// Words and their places, as rows.
