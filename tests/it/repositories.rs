@@ -148,3 +148,32 @@ fn modules_of_sentences_stay_inside_and_are_known() {
         assert!(told.contains(expected), "{told}");
     }
 }
+
+/// Somebody else's exports lie in the folder: none of them is replaced, whichever part of a model or target they would be.
+#[test]
+fn what_somebody_else_made_stays() {
+    let cases = [
+        ("bert.masked_lm", Target::Onnx, "model.onnx"),
+        ("t5.generation", Target::Onnx, "decoder_model_merged.onnx"),
+        ("bert.masked_lm", Target::FrozenGraph, "model.pb"),
+        ("bert.masked_lm", Target::SavedModel, "saved_model/1/saved_model.pb"),
+    ];
+    for (name, target, theirs) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        models::load(name).unwrap().write(folder.path()).unwrap();
+        zoo_core::fs::create_parent(&folder.path().join(theirs)).unwrap();
+        put(folder.path(), theirs, b"theirs");
+        let mut options = zoo_hf::local::LocalOptions::default();
+        options.stage = StageOptions::to(target);
+        let told = zoo_hf::local::stage(folder.path(), &options).unwrap_err().to_string();
+        assert!(told.contains("is there already"), "{theirs}: {told}");
+        assert_eq!(read(folder.path(), theirs), b"theirs");
+        // What zoo made itself is made again.
+        zoo_core::fs::remove_file(&folder.path().join(theirs)).unwrap();
+        if target == Target::Onnx {
+            for _ in 0..2 {
+                assert!(zoo_hf::local::stage(folder.path(), &options).unwrap().path().is_file());
+            }
+        }
+    }
+}

@@ -111,7 +111,7 @@ pub enum Error {
         reason: String,
     },
     /// Something else stands where the graph would go.
-    #[error("`{}` is there already, and zoo did not make it", path.display())]
+    #[error("`{}` is there already, and nothing tells that zoo made it", path.display())]
     Exists {
         /// The file.
         path: std::path::PathBuf,

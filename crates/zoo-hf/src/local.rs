@@ -3,8 +3,10 @@
 //! Staged without a folder to go to, graphs are written beside the weights, which stay where they are; nothing is copied. The folder is
 //! then a model of transformers and an ONNX model at once.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use zoo_arch::transformers;
 use zoo_core::folder::NewFolder;
 use zoo_core::fs;
 use zoo_core::handle::{Ecosystem, ModelName, Revision};
@@ -17,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Told};
 use crate::hub::Hub;
 use crate::model::ORIGINAL;
-use crate::stage::{self, Outcome};
+use crate::stage::{self, Outcome, write};
 use crate::staged::{describe_at, note, staged};
 
 /// The name that graphs made by zoo have for their producer.
@@ -63,7 +65,7 @@ pub fn is_repository(folder: &Path) -> bool {
 /// If it holds nothing that is built; if something else stands where a graph would go; if a file cannot be read or written.
 pub fn stage(path: &Path, options: &LocalOptions) -> Result<StagedModel> {
     let Some(out) = &options.out else {
-        refuse_foreign(&path.join(options.stage.file_name("model")))?;
+        refuse_foreign(path, &options.stage)?;
         let outcome = stage::stage(path, path, &options.stage)?;
         let made = staged(&outcome, path, &options.stage)?;
         let mut manifest = manifest(path)?;
@@ -148,11 +150,22 @@ fn manifest(path: &Path) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// What stands where the graph would go must be an earlier one of zoo's own.
-fn refuse_foreign(path: &Path) -> Result<()> {
+/// What stands where a graph would go must be an earlier one of zoo's own, or nothing. Which graphs a model has is known only when it is
+/// made, so the names of all parts count.
+fn refuse_foreign(folder: &Path, options: &StageOptions) -> Result<()> {
     let is_own = |path: &Path| OnnxFile::open(path).is_ok_and(|model| model.producer_name() == PRODUCER);
-    if path.exists() && !is_own(path) {
-        return Err(Error::Exists { path: path.to_owned() });
+    let parts: BTreeSet<&str> = transformers::architectures()
+        .flat_map(|architecture| architecture.classes)
+        .flat_map(transformers::Class::parts)
+        .map(|part| part.name)
+        .collect();
+    for part in parts {
+        let path = write::path(folder, part, options);
+        // Nothing in TensorFlow's forms tells who made them.
+        let may_go = !path.exists() || (options.target == Target::Onnx && is_own(&path));
+        if !may_go {
+            return Err(Error::Exists { path });
+        }
     }
     Ok(())
 }

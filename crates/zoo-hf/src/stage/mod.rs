@@ -9,7 +9,7 @@ mod checkpoint;
 mod choose;
 mod error;
 mod sentence;
-mod write;
+pub(crate) mod write;
 
 use std::path::{Path, PathBuf};
 

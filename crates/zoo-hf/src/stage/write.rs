@@ -13,6 +13,15 @@ use zoo_tf::saved_model::{self, Placing, SavedModelOptions};
 
 use super::{StageError, StagedGraph, StagedTensorFlow};
 
+/// Where a graph goes: a file, or the folder of a SavedModel.
+pub(crate) fn path(out: &Path, name: &str, options: &StageOptions) -> PathBuf {
+    match options.target {
+        Target::SavedModel => out.join(folder_name(options)).join(VERSION),
+        Target::FrozenGraph => out.join(options.file_name(name)).with_extension("pb"),
+        _ => out.join(options.file_name(name)),
+    }
+}
+
 /// Writes every graph as ONNX; all of them, or none.
 pub(super) fn onnx(
     graphs: &[(&str, Graph)],
@@ -21,7 +30,7 @@ pub(super) fn onnx(
 ) -> Result<Vec<StagedGraph>, StageError> {
     let mut done: Vec<StagedGraph> = Vec::with_capacity(graphs.len());
     for (name, graph) in graphs {
-        let path = out.join(options.file_name(name));
+        let path = path(out, name, options);
         match emit::write(graph, &path, &emit_options(options)) {
             Ok(written) => done.push(StagedGraph { path, written }),
             Err(error) => {
@@ -47,20 +56,15 @@ pub(super) fn tensorflow(
     if options.dtype.is_some() {
         return Err(StageError::Option { target, option: "dtype" });
     }
-    let (path, written) = match target {
+    let path = path(out, name, options);
+    let written = match target {
         Target::SavedModel => {
-            let path = out.join(folder_name(options)).join(VERSION);
             let place = |from: &Path, to: &Path| place_file(from, to, false).map_err(io::Error::other);
             let placing = SavedModelOptions::default().placing(Placing::By(&place));
             zoo_core::fs::create_parent(&path)?;
-            let written = saved_model::write(graph, &path, &placing)?;
-            (path, written)
+            saved_model::write(graph, &path, &placing)?
         }
-        Target::FrozenGraph => {
-            let path = out.join(options.file_name(name)).with_extension("pb");
-            let written = frozen::write(graph, &path, &FrozenOptions::default())?;
-            (path, written)
-        }
+        Target::FrozenGraph => frozen::write(graph, &path, &FrozenOptions::default())?,
         target => return Err(StageError::Target { target }),
     };
     Ok(StagedTensorFlow { path, written })
