@@ -12,9 +12,6 @@
 
 use super::Mapped;
 
-/// Variables whose names have no model in front, although they have two parts.
-const WHOLE: &str = "model.shared";
-
 /// The only separable convolution that PyTorch's models have: ConvBERT's own, whose bias is a column.
 const SEPARABLE: &str = "key_conv_attn_layer";
 
@@ -45,7 +42,7 @@ pub(super) fn variable(name: &str, shape: &[usize]) -> Mapped {
         place += 1;
         keep
     });
-    if parts.len() > 1 && !(parts.len() == 2 && parts.first() == Some(&WHOLE)) {
+    if parts.len() > 1 {
         parts.remove(0);
     }
     let transposed = parts.iter().any(|part| matches!(*part, "emb_projs" | "out_projs"));
@@ -127,7 +124,6 @@ mod tests {
             ("m/a___b___c/weight:0", &[1], "c.weight"),
             ("m//x//y/weight:0", &[1], "x.y.weight"),
             ("final_logits_bias:0", &[1, 9], "final_logits_bias"),
-            ("model.shared/weight:0", &[9, 4], "model.shared.weight"),
             ("model.shared/model.shared/embeddings:0", &[9, 4], "model.shared.weight"),
             ("m/resnet/norm/moving_mean:0", &[4], "resnet.norm.running_mean"),
             ("m/resnet/norm/moving_variance:0", &[4], "resnet.norm.running_var"),
