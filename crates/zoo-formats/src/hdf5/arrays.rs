@@ -1,4 +1,4 @@
-//! Arrays of addresses of chunks: fixed ones (section VII.C) and ones that grow along one axis (VII.D).
+//! Arrays of addresses of chunks: fixed ones and ones that grow along one axis.
 //!
 //! Large blocks are divided into pages, each with a checksum of its own. A page that nothing was written to is marked as such
 //! and not looked at.

@@ -265,7 +265,7 @@ impl Start {
     }
 }
 
-/// The rest of an attribute message (section IV.A.2.m).
+/// The rest of an attribute message.
 fn attribute(file: &Arc<Inner>, message: &Message, start: &Start) -> Result<Attribute> {
     let mut cursor = message.cursor(file);
     cursor.skip(start.length)?;

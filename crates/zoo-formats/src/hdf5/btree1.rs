@@ -1,4 +1,4 @@
-//! B-trees of version 1 (section III.A.1): of the entries of an old group, and of the chunks of a dataset.
+//! B-trees of version 1: of the entries of an old group, and of the chunks of a dataset.
 //!
 //! Only their leaves are wanted, in order. The level falls with every step down and no node is read twice, so the way
 //! through a tree ends.

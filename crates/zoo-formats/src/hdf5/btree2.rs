@@ -1,4 +1,4 @@
-//! B-trees of version 2 (section III.A.2): of links, attributes, huge objects of heaps, and chunks.
+//! B-trees of version 2: of links, attributes, huge objects of heaps, and chunks.
 //!
 //! All records are wanted, in any order. Depth falls with every step down, no node is read twice, and there are at most as
 //! many records as the header promises.

@@ -310,7 +310,7 @@ impl Dataset {
         Ok(all)
     }
 
-    /// The fill value; nothing if it is zero (sections IV.A.2.e and f).
+    /// The fill value; nothing if it is zero.
     fn fill_value(&self) -> Result<Vec<u8>> {
         let (file, header) = (&self.inner.file, &self.inner.header);
         let value = if let Some(message) = header.get(file, kind::FILL)? {

@@ -1,4 +1,4 @@
-//! Shapes (section IV.A.2.b).
+//! Shapes.
 
 use zoo_tensor::element_count;
 

@@ -1,4 +1,4 @@
-//! Types of elements (section IV.A.2.d).
+//! Types of elements.
 //!
 //! What can be a weight becomes a [`DType`] with a byte order; texts and references to texts are told apart for attributes.
 //! Everything else is kept by name, so that it can be refused by name.

@@ -1,4 +1,4 @@
-//! What is done to chunks before they are stored (section IV.A.2.l), and how it is undone.
+//! What is done to chunks before they are stored, and how it is undone.
 
 use std::io::Read as _;
 

@@ -1,4 +1,4 @@
-//! Fractal heaps (section III.G): where new files keep many links or attributes of one object, and large ones.
+//! Fractal heaps: where new files keep many links or attributes of one object, and large ones.
 //!
 //! A heap is one range of offsets over blocks of growing size: the first two rows of blocks have the starting size, each
 //! further row twice that of the one before. An object is named by an identifier: an offset and a length, the object itself

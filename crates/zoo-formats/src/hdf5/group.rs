@@ -269,7 +269,7 @@ fn links(file: &Inner, header: &Header) -> Result<Vec<(String, Link)>> {
     Ok(links)
 }
 
-/// A leaf of an old group's tree (section III.C): entries with the places of their names in the heap.
+/// A leaf of an old group's tree: entries with the places of their names in the heap.
 fn old_leaf(
     file: &Inner,
     heap: &LocalHeap,
@@ -301,7 +301,7 @@ fn old_leaf(
     Ok(())
 }
 
-/// A link message (section IV.A.2.g).
+/// A link message.
 fn new_link(cursor: &mut Cursor<'_>, add: &mut impl FnMut(String, Link, u64) -> Result<()>) -> Result<()> {
     let offset = cursor.offset();
     cursor.version(1..=1, "a link")?;

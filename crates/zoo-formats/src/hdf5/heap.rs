@@ -1,4 +1,4 @@
-//! Heaps of version 1: of the names in an old group (local, section III.D), and of texts of any length (global, III.E).
+//! Heaps of version 1: of the names in an old group (local), and of texts of any length (global).
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! How a dataset's elements are stored (section IV.A.2.i).
+//! How a dataset's elements are stored.
 
 use super::cursor::Cursor;
 use super::object::Message;

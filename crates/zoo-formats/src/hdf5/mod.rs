@@ -1,8 +1,7 @@
 //! HDF5: the files of Keras, of TensorFlow models on Hugging Face, and whatever else h5py wrote.
 //!
-//! A reader of the format in safe Rust, after the *HDF5 File Format Specification* 3.0 (The HDF Group,
-//! <https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>), whose sections the modules name. It knows where
-//! things are: a dataset whose elements lie one after the other is a place in the file, and only chunks are read into memory.
+//! A reader of the format in safe Rust, checked against files of h5py; the format is defined by the *HDF5 File Format Specification* (The
+//! HDF Group). It knows where things are: a dataset whose elements lie one after the other is a place in the file, and only chunks are read into memory.
 //!
 //! - [`File`], [`Group`], [`Dataset`], [`Attribute`]: any file, by its paths.
 //! - [`layers`]: what Keras's weight files say about the order of layers and weights.

@@ -1,4 +1,4 @@
-//! Object headers: the list of messages that describes a group, a dataset or a type (section IV.A).
+//! Object headers: the list of messages that describes a group, a dataset or a type.
 //!
 //! Version 1 is a list of messages, version 2 has a signature, shorter fields and a checksum. Both can continue in other
 //! places of the file. The whole of a header is bounded, and no place is read twice.
@@ -124,7 +124,7 @@ pub(super) fn resolve<'m>(file: &Inner, message: &'m Message) -> Result<Cow<'m, 
     shared(file, &mut cursor, message.kind).map(Cow::Owned)
 }
 
-/// Follows the place of a shared message (section IV.A.2, "Shared Message").
+/// Follows the place of a shared message.
 pub(super) fn shared(file: &Inner, cursor: &mut Cursor<'_>, kind: u16) -> Result<Message> {
     let version = cursor.version(1..=3, "a shared message")?;
     let place = cursor.u8()?;

@@ -1,4 +1,4 @@
-//! The superblock: how wide addresses and lengths are, and where the root group is (format specification, section II.A).
+//! The superblock: how wide addresses and lengths are, and where the root group is.
 
 use super::checksum::lookup3;
 use super::file::damaged;
